@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from featurestore.client import Client
     from featurestore.core.errors import FeatureStoreError
     from featurestore.preparation.tables import sql_table, table
+    from featurestore.serving import serve
     from featurestore.sources import CsvSource
     from featurestore.store import FeatureStore
 
@@ -23,11 +24,12 @@ _HOMES = {
     "CsvSource": "featurestore.sources",
     "FeatureStore": "featurestore.store",
     "FeatureStoreError": "featurestore.core.errors",
+    "serve": "featurestore.serving",
     "sql_table": "featurestore.preparation.tables",
     "table": "featurestore.preparation.tables",
 }
 
-__all__ = ["Client", "CsvSource", "FeatureStore", "FeatureStoreError", "cleaning", "sql_table", "table"]
+__all__ = ["Client", "CsvSource", "FeatureStore", "FeatureStoreError", "cleaning", "serve", "sql_table", "table"]
 
 
 def __getattr__(name: str) -> Any:

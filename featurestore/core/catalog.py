@@ -87,7 +87,9 @@ class View:
     @cached_property
     def fingerprint(self) -> int:
         """32 bits over names and types of keys and features; a stored row of another fingerprint is never read as this view's."""
-        text = json.dumps([[f.name, int(f.dtype)] for f in self.join_keys] + [None] + [[f.name, int(f.dtype)] for f in self.features])
+        text = json.dumps(
+            [[f.name, int(f.dtype)] for f in self.join_keys] + [None] + [[f.name, int(f.dtype)] for f in self.features]
+        )
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
     def feature(self, name: str) -> Field:
@@ -271,7 +273,13 @@ def _catalog(body: Mapping[str, Any]) -> Catalog:
         ),
         tables=tuple(
             Table(
-                t["name"], t["path"], tuple(t["key"]), t["timestamp_field"], _fields(t["columns"]), tuple(t["inputs"]), t["code_hash"]
+                t["name"],
+                t["path"],
+                tuple(t["key"]),
+                t["timestamp_field"],
+                _fields(t["columns"]),
+                tuple(t["inputs"]),
+                t["code_hash"],
             )
             for t in body["tables"]
         ),

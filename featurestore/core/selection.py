@@ -63,7 +63,7 @@ def _service_projections(catalog: Catalog, service: Service) -> list[Projection]
 def _reference_projections(catalog: Catalog, references: Sequence[str]) -> list[Projection]:
     if not references:
         raise InvalidInputError("no feature is asked for", "name at least one as view:feature, or a feature service")
-    projections = []
+    projections: list[Projection] = []
     for reference in references:
         view_name, colon, feature = reference.partition(":")
         if not (view_name and colon and feature):

@@ -13,6 +13,7 @@ A value is kept in its *storage form*:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ class Column:
         """Each cell's storage form, null cells included; for a variable-width column."""
         assert self.offsets is not None
         data, ends = self.values.tobytes(), self.offsets.tolist()
-        return [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        return [data[a:b] for a, b in pairwise(ends)]
 
     @staticmethod
     def from_cells(dtype: ValueType, cells: list[bytes], valid: NDArray[np.bool_] | None = None) -> Column:

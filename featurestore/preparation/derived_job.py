@@ -1,0 +1,146 @@
+"""The job of a table over tables, in Polars or SQL: made anew as a whole whenever an input or the code has changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import duckdb
+import polars as pl
+import polars.selectors as cs
+import pyarrow.dataset as ds
+
+from featurestore.core.errors import TransformError
+from featurestore.core.fates import ROW, Fates, is_hidden
+from featurestore.offline.delta import Published
+from featurestore.offline.engine import connected
+from featurestore.preparation.ledger import Entry
+from featurestore.preparation.outcome import Outcome, Skipped
+from featurestore.preparation.settle import check_run, settle
+from featurestore.preparation.tables import Table, place
+from featurestore.preparation.user_code import call, running
+from featurestore.validation import check_schema, judge
+
+
+def run_derived(table: Table, inputs: Mapping[str, Published], last: Entry | None) -> Outcome | Skipped:
+    """Make the table of these versions of its inputs. `last` is its last run, None to make it in any case.
+
+    Raises:
+        TransformError: the function or its query failed, returned other columns, or no rows of inputs that have some.
+        QuarantineLimitError: too many rows were refused.
+    """
+    versions = {name: published.version for name, published in inputs.items()}
+    if last is not None and last.inputs == versions and last.code_hash == table.code_hash:
+        return Skipped("up to date")
+
+    rows = _ordered(table, _sql_rows(table, inputs) if table.kind == "sql" else _polars_rows(table, inputs))
+    if not rows.height and any(published.scan().select(pl.len()).collect().item() for published in inputs.values()):
+        raise TransformError(
+            f"table {table.name}: {place(table.function)} read rows and returned none", "mend its filters and joins"
+        )
+    judged = judge(rows.lazy(), table.contract).collect()
+    settled = settle(table, judged, None)
+    fates = Fates(
+        rows_in=rows.height,
+        accepted=settled.accepted.height,
+        quarantined=settled.quarantined.height,
+        deduplicated=settled.repeated,
+        dropped=sum(settled.dropped_by_rule.values()),
+    )
+    check_run(table, fates, settled)
+    return Outcome(
+        mode="overwrite",
+        files=(),
+        inputs=versions,
+        fates=fates,
+        accepted=settled.accepted,
+        quarantined=_with_values(settled.quarantined, rows),
+        reasons=settled.reasons,
+        dropped_by_rule=settled.dropped_by_rule,
+    )
+
+
+def _polars_rows(table: Table, inputs: Mapping[str, Published]) -> pl.DataFrame:
+    result = call(table, {name: inputs[name].scan() for name in table.inputs})
+    if not isinstance(result, pl.LazyFrame):
+        raise TransformError(
+            f"table {table.name}: {place(table.function)} returned {type(result).__name__}", "return a LazyFrame (end with .lazy())"
+        )
+    with running(table):
+        schema = result.collect_schema()
+    _check_columns(table, schema)
+    with running(table):
+        return result.collect()
+
+
+def _sql_rows(table: Table, inputs: Mapping[str, Published]) -> pl.DataFrame:
+    query = call(table, {name: name for name in table.inputs})
+    what = f"table {table.name}: {place(table.function)}"
+    if not isinstance(query, str):
+        raise TransformError(f"{what} returned {type(query).__name__}", "return the text of one SQL query")
+    with connected() as connection:
+        # The query sees its declared inputs and nothing else of the machine, so what it depends on is what the ledger says.
+        folders = [f"{published.path}/" for published in inputs.values()]
+        connection.execute("SET allowed_directories = $folders", {"folders": folders})
+        connection.execute("SET enable_external_access = false")
+        for name, published in inputs.items():
+            _show(connection, name, published)
+        try:
+            statements = connection.extract_statements(query)
+            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                raise TransformError(
+                    f"{what} returned {len(statements)} SQL statements or one that is no query", "return one select"
+                )
+            rows = pl.DataFrame(connection.sql(query).to_arrow_table())
+        except duckdb.Error as error:
+            raise TransformError(f"{what}: {_message(error)}", "mend the query") from error
+    # DuckDB names its session's zone Etc/UTC; contracts say UTC.
+    rows = rows.with_columns(cs.datetime("us", "Etc/UTC").dt.convert_time_zone("UTC"))
+    _check_columns(table, rows.schema)
+    return rows
+
+
+def _show(connection: duckdb.DuckDBPyConnection, name: str, published: Published) -> None:
+    """Let the query see a table under its name."""
+    files = [str(file) for file in published.files]
+    if not files:
+        connection.register(name, published.schema.empty_table())
+    elif any(character in file for file in files for character in "*?["):  # DuckDB would take them for patterns
+        connection.register(name, ds.dataset(files, format="parquet"))
+    else:
+        connection.read_parquet(files).create_view(name)
+
+
+def _check_columns(table: Table, schema: pl.Schema) -> None:
+    visible = pl.Schema({name: dtype for name, dtype in schema.items() if not is_hidden(name)})
+    check_schema(table.contract, visible, f"table {table.name}: {place(table.function)}")
+
+
+def _ordered(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows in one order, whatever order the engine gave them, numbered: so that a rerun makes the same table."""
+    first = [table.timestamp_field, *table.key]
+    rest = [field.name for field in table.contract.fields if field.name not in first]
+    if ROW in rows.columns:
+        rows = rows.drop(ROW)
+    return rows.sort([*first, *rest], nulls_last=True).with_row_index(ROW).with_columns(pl.col(ROW).cast(pl.Int64))
+
+
+def _with_values(quarantined: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Refused rows as the quarantine keeps them: no file or line, and the row itself as JSON, bytes in hexadecimal."""
+    columns = [name for name in rows.columns if not is_hidden(name)]
+    values = rows.select(ROW, pl.struct(pl.col(columns)).alias("raw")) if columns else rows.select(ROW)
+    return quarantined.join(values, on=ROW, how="left", maintain_order="left").select(
+        pl.lit(None, pl.String).alias("file"),
+        pl.lit(None, pl.Int64).alias("line"),
+        pl.col(ROW).alias("row"),
+        "reasons",
+        pl.col("raw").struct.json_encode(),
+    )
+
+
+def _message(error: duckdb.Error) -> str:
+    """DuckDB's message and the query's line that it points at, on one line."""
+    text, _, pointed = str(error).partition("\n\nLINE ")
+    line = re.match(r"(\d+): (.*)", pointed)
+    cause = " ".join(text.split())
+    return f"{cause} (line {line[1]} of the query: {line[2].strip()})" if line else cause

@@ -1,0 +1,168 @@
+"""`FeatureStore`: Feast's interface over our rooms. Each method is a few lines; the work is in the room it calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featurestore.client import OnlineFeatures
+from featurestore.client.entities import EntityRows, entity_lists
+from featurestore.core.catalog import Catalog
+from featurestore.core.clock import Clock, fixed_clock, system_clock, to_microseconds
+from featurestore.core.config import ProjectConfig
+from featurestore.core.status import FieldStatus
+from featurestore.materialization import MaterializeReport, materialize, materialize_incremental
+from featurestore.online.lmdb import LmdbStore
+from featurestore.preparation import Quarantine, RunReport, collect, prepare, spec
+from featurestore.registry import load_catalog, load_config
+from featurestore.registry.apply import apply_changes, plan_changes
+from featurestore.registry.changes import Change
+from featurestore.registry.compile import compile_project
+from featurestore.registry.definitions import Definitions, load_definitions
+from featurestore.serving.state import ServingState
+from featurestore.training import HistoricalJob, get_historical_features
+from featurestore.wire.values import column_from_python
+
+Progress = Callable[[str, str, int, int | None], None]
+"""progress(stage, name, done, total): `total` is None where it is not known."""
+
+
+def _silent(stage: str, name: str, done: int, total: int | None) -> None:
+    """No progress is shown."""
+
+
+class FeatureStore:
+    """A project: its definitions, its tables, its online store.
+
+    Every method may raise a FeatureStoreError whose text is the cause and the remedy; nothing is half done then.
+
+    Args:
+        repo_path: the folder that holds feature_store.yaml.
+        as_of: fixes the clock by which the age of online values is judged; the present if absent.
+    """
+
+    def __init__(self, repo_path: str | Path = ".", *, as_of: datetime | None = None) -> None:
+        self.config: ProjectConfig = load_config(Path(repo_path))
+        self._clock: Clock = system_clock if as_of is None else fixed_clock(to_microseconds(as_of))
+
+    @property
+    def project(self) -> str:
+        """The project's name."""
+        return self.config.project
+
+    @property
+    def catalog(self) -> Catalog:
+        """The definitions that the last `apply` published."""
+        return load_catalog(self.config.catalog)
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """The rows that preparation refused: `list()` counts them, `show(table)` tells file, line, rule, column and value."""
+        return Quarantine(self.config)
+
+    def plan(self) -> tuple[Change, ...]:
+        """What `apply` would change, changing nothing."""
+        definitions, catalog = self._compiled()
+        return plan_changes(self.config, definitions.contents, catalog)
+
+    def apply(self) -> tuple[Change, ...]:
+        """Register the project's definitions with Feast's registry and publish the catalog compiled from them."""
+        definitions, catalog = self._compiled()
+        return apply_changes(self.config, definitions.contents, catalog)
+
+    def prepare(
+        self, tables: Sequence[str] | None = None, *, full_refresh: bool = False, progress: Progress = _silent
+    ) -> RunReport:
+        """Clean, validate and publish tables (all of them for None) from input that is new since the last run.
+
+        `full_refresh` reads all input again and replaces the tables.
+        """
+        project = collect(load_definitions(self.config).objects)
+        return prepare(self.config, project.tables, project.sources, tables, full_refresh=full_refresh, progress=progress)
+
+    def materialize(
+        self, start_date: datetime, end_date: datetime, feature_views: Sequence[str] | None = None, *, progress: Progress = _silent
+    ) -> MaterializeReport:
+        """Write each key's latest row with an event time in [start_date, end_date] to the online store; newer wins.
+
+        Naive times are UTC. All views become visible together.
+        """
+        start, end = to_microseconds(start_date), to_microseconds(end_date)
+        return materialize(self.config, self.catalog, feature_views, start, end, store=self._online, progress=progress)
+
+    def materialize_incremental(
+        self, end_date: datetime, feature_views: Sequence[str] | None = None, *, progress: Progress = _silent
+    ) -> MaterializeReport:
+        """As `materialize`, for each view from where its last materialization ended."""
+        end = to_microseconds(end_date)
+        return materialize_incremental(self.config, self.catalog, feature_views, end, store=self._online, progress=progress)
+
+    def get_historical_features(
+        self,
+        entity_df: Any,
+        features: Sequence[str] | str | Any,
+        full_feature_names: bool = False,
+        *,
+        filter_by_created_timestamp: bool = False,
+    ) -> HistoricalJob:
+        """Join features to entity rows, each as of the row's own time.
+
+        Args:
+            entity_df: the join keys and an `event_timestamp`: pandas, Polars, Arrow, or SQL that DuckDB runs in the project.
+            features: references `view:feature`, a feature service's name, or a Feast FeatureService of the project.
+            full_feature_names: name the features `view__feature`.
+            filter_by_created_timestamp: leave out values created after the row's time.
+        """
+        return get_historical_features(
+            self.config.root,
+            self.catalog,
+            _wanted(features),
+            entity_df,
+            full_feature_names=full_feature_names,
+            filter_by_created_timestamp=filter_by_created_timestamp,
+        )
+
+    def get_online_features(
+        self, features: Sequence[str] | str | Any, entity_rows: EntityRows, full_feature_names: bool = False
+    ) -> OnlineFeatures:
+        """Read features from the online store in this process, as the server would answer.
+
+        `features` as in `get_historical_features`; `entity_rows` is rows [{"customer_id": 1}, ...] or columns {"customer_id": [1, ...]}.
+        """
+        project, wanted = self._serving.current(), _wanted(features)
+        plan = project.plans.plan(wanted if isinstance(wanted, str) else tuple(wanted), full_feature_names)
+        lists = entity_lists(entity_rows)
+        keys = {field.name: column_from_python(lists[given], field.dtype, given) for given, field in plan.join_keys(lists)}
+        answer = project.lookup.read(plan.selection, keys)
+        count = len(next(iter(keys.values()), ()))
+        present = np.full(count, FieldStatus.PRESENT, dtype=np.uint8)
+        return OnlineFeatures(
+            (*keys, *answer.names),
+            (*keys.values(), *answer.columns),
+            (*(present for _ in keys), *answer.statuses),
+            (*(np.zeros(count, dtype=np.int64) for _ in keys), *answer.event_us),
+            len(keys),
+        )
+
+    @cached_property
+    def _online(self) -> LmdbStore:
+        return LmdbStore(self.config.online)
+
+    @cached_property
+    def _serving(self) -> ServingState:
+        return ServingState(self.config, self._clock)
+
+    def _compiled(self) -> tuple[Definitions, Catalog]:
+        definitions = load_definitions(self.config)
+        tables = [spec(table) for table in collect(definitions.objects).tables]
+        return definitions, compile_project(self.config, definitions.contents, tables)
+
+
+def _wanted(features: Sequence[str] | str | Any) -> Sequence[str] | str:
+    """References or a service's name; a Feast FeatureService stands for its name."""
+    return features if isinstance(features, (str, Sequence)) else str(features.name)
