@@ -53,7 +53,7 @@ from schemas.shop import BuyerDay, RawSale, Sale
 raw_sales = fs.CsvSource(name="raw_sales", path="data/raw/*.csv", contract=RawSale)
 
 
-@fs.table(contract=Sale, key=["id"], timestamp_field="sold_at", max_quarantined=0.3)
+@fs.table(contract=Sale, key=["id"], timestamp_field="sold_at", max_quarantined=0.4)
 def sales(raw_sales: pl.LazyFrame) -> pl.LazyFrame:
     return (
         raw_sales.pipe(fs.cleaning.to_integer, "id")

@@ -1,4 +1,4 @@
-"""Cleaning steps: functions LazyFrame -> LazyFrame for `.pipe`, which never lose a row or its origin but note what they refuse or drop."""
+"""Cleaning steps: functions LazyFrame -> LazyFrame for `.pipe` that lose no row and no origin, but note what they refuse."""
 
 from featurestore.cleaning.columns import rename, select
 from featurestore.cleaning.numbers import to_boolean, to_float, to_integer

@@ -53,14 +53,16 @@ def need_new(schema: pl.Schema, step: str, name: str) -> None:
         raise DefinitionError(f"cleaning.{step}: {name} begins with __, as the store's own columns do", "choose another name")
 
 
-def need_condition(frame: pl.LazyFrame, schema: pl.Schema, step: str, where: pl.Expr) -> None:
+def need_condition(schema: pl.Schema, step: str, where: pl.Expr) -> None:
     """See that `where` is one true-or-false value a row of this frame.
 
     Raises:
         DefinitionError: it names a column that does not exist, cannot be computed, or is not Boolean.
     """
+    # Computed on one row of nulls, since some wrong types show only when the expression runs.
+    row = pl.DataFrame({name: [None] for name in schema}, schema=schema)
     try:
-        found = frame.select(where).collect_schema()
+        found = row.select(where).schema
     except pl.exceptions.ColumnNotFoundError:
         need(schema, step, where.meta.root_names())
         raise

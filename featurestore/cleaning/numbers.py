@@ -27,7 +27,7 @@ def to_integer(frame: pl.LazyFrame, *columns: str) -> pl.LazyFrame:
 def to_float(frame: pl.LazyFrame, *columns: str) -> pl.LazyFrame:
     """Float64 from decimal text, with or without an exponent (spaces around it aside): the nearest double.
 
-    Anything else becomes null and is refused under the rule "float": words such as nan and inf, and what no double can hold (1e999).
+    Anything else becomes null and is refused under the rule "float": words such as nan and inf, and what no double holds (1e999).
     Null stays null.
 
     Raises:

@@ -19,7 +19,7 @@ def drop_rows(frame: pl.LazyFrame, rule: str, where: pl.Expr) -> pl.LazyFrame:
     """
     schema = frame.collect_schema()
     need_rule("drop_rows", rule)
-    need_condition(frame, schema, "drop_rows", where)
+    need_condition(schema, "drop_rows", where)
     dropped = pl.when(where).then(pl.lit(rule))
     return frame.with_columns((pl.coalesce(DROPPED, dropped) if DROPPED in schema else dropped).alias(DROPPED))
 
@@ -33,7 +33,7 @@ def refuse_rows(frame: pl.LazyFrame, rule: str, column: str, where: pl.Expr) -> 
     schema = frame.collect_schema()
     need_rule("refuse_rows", rule)
     need(schema, "refuse_rows", [column])
-    need_condition(frame, schema, "refuse_rows", where)
+    need_condition(schema, "refuse_rows", where)
     if schema[column].is_nested() or schema[column] in (pl.Binary, pl.Object):
         raise DefinitionError(
             f"cleaning.refuse_rows: column {column} is {schema[column]}", "name a column of text, numbers or times"
@@ -49,12 +49,12 @@ def flag(frame: pl.LazyFrame, name: str, where: pl.Expr) -> pl.LazyFrame:
     """
     schema = frame.collect_schema()
     need_new(schema, "flag", name)
-    need_condition(frame, schema, "flag", where)
+    need_condition(schema, "flag", where)
     return frame.with_columns(where.fill_null(False).alias(name))
 
 
 def row_number(frame: pl.LazyFrame, name: str, *, within: Sequence[str]) -> pl.LazyFrame:
-    """A new Int64 column: 1, 2, 3 ... over the rows of one file with equal values in `within` (null equals null), in the file's order.
+    """A new Int64 column: 1, 2, 3 ... over the rows of one file with equal values in `within` (null equals null), in file order.
 
     Every row that is still in the frame counts, dropped and refused ones too, so the number of a row does not change when another
     row is repaired or a rule is added, nor with the files that are prepared in the same run. Exact duplicates have left before.

@@ -28,8 +28,8 @@ def to_timestamp(
 
     `zone` is a name such as Europe/London, or None where the text carries its own offset (`%z`). When clocks go back an hour occurs
     twice: `ambiguous` says which is meant, or "refuse". When they go forward an hour does not occur at all: such times are refused.
-    Text in another form, and years outside 1 to 9999, are refused as well, all under the rule "timestamp", and become null. Null stays
-    null.
+    Text in another form, and years outside 1 to 9999, are refused as well, all under the rule "timestamp", and become null. Null
+    stays null.
 
     Raises:
         DefinitionError: the column does not exist or is not text, or the format, zone or rule for ambiguous times cannot be meant.
@@ -53,19 +53,24 @@ def to_timestamp(
 
 
 def _need_format(format: str, zone: str | None) -> None:
-    """A format is good if it reads back what it writes: Polars itself takes any text for one, and finds nothing in it."""
+    """A format is good if it reads back the day it wrote: Polars itself takes any text for one, even one without a date."""
     has_offset = "%z" in format or "%:z" in format or "%#z" in format
     if has_offset == (zone is not None):
         raise DefinitionError(
             f"cleaning.to_timestamp: zone is {zone!r}, and the format {format!r} has {'an' if has_offset else 'no'} offset",
             "name the zone of local times, or read their offset with %z: one of the two",
         )
-    if zone is not None and zone not in available_timezones():
-        likely = ", ".join(nearest(zone, available_timezones()))
-        raise DefinitionError(f"cleaning.to_timestamp: there is no time zone {zone!r}", f"did you mean {likely}?")
-    sample = pl.Series([_SAMPLE]).dt.replace_time_zone("UTC" if has_offset else None)
+    sample = pl.Series([_SAMPLE])
+    if zone is not None:
+        try:
+            sample.dt.replace_time_zone(zone)
+        except pl.exceptions.PolarsError:
+            likely = ", ".join(nearest(zone, available_timezones()))
+            raise DefinitionError(f"cleaning.to_timestamp: there is no time zone {zone!r}", f"did you mean {likely}?") from None
+    if has_offset:
+        sample = sample.dt.replace_time_zone("UTC")
     try:
-        readable = sample.dt.to_string(format).str.to_datetime(format, strict=False).is_not_null().all()
+        readable = sample.dt.to_string(format).str.to_datetime(format, strict=False).dt.date().to_list() == [_SAMPLE.date()]
     except pl.exceptions.PolarsError:
         readable = False
     if not readable:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 import typer
 from rich.table import Table
 
+from featurestore import reference
 from featurestore.cli.output import Chdir, Debug, Json, console, errors_as_lines, print_json
 from featurestore.cli.progress import stage_progress
-from featurestore.reference.demo import ROWS, Comparison, DemoReport, Stage, run_demo
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from featurestore.reference.demo import Comparison, DemoReport, Stage
 
 SHOWN = 3
 """Entities whose values are shown side by side; all of them are in --json."""
@@ -28,7 +32,7 @@ def demo(
     raw: Annotated[
         Path | None, typer.Option("--raw", help="A folder of the online retail CSV files; generated ones if absent.")
     ] = None,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="Rows to generate where no --raw is given.")] = ROWS,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Rows to generate where no --raw is given.")] = reference.DEMO_ROWS,
     chdir: Chdir = Path(),
     as_json: Json = False,
     debug: Debug = False,
@@ -40,7 +44,7 @@ def demo(
     with errors_as_lines(debug), tempfile.TemporaryDirectory(prefix="featurestore-demo-") as folder:
         given = None if raw is None else chdir / raw
         with stage_progress() as progress:
-            report = run_demo(given, Path(folder) / "retail", rows=rows, progress=progress, finished=_tell)
+            report = reference.run_demo(given, Path(folder) / "retail", rows=rows, progress=progress, finished=_tell)
         if as_json:
             print_json(report.to_json_object())
         else:

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from featurestore.core.clock import from_microseconds
 from featurestore.core.status import FieldStatus
 from featurestore.wire.columns import Column
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-_DATED = (FieldStatus.PRESENT, FieldStatus.NULL_VALUE, FieldStatus.OUTSIDE_MAX_AGE)
+_DATED = frozenset({FieldStatus.PRESENT, FieldStatus.NULL_VALUE, FieldStatus.OUTSIDE_MAX_AGE})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,15 +25,15 @@ class OnlineFeatures:
     Attributes:
         names: the columns' names.
         columns: the values; None for a column of nulls whose type the answer did not tell.
-        status_codes: FieldStatus numbers, uint8.
-        event_us: event times in microseconds since the epoch, int64; 0 where there is none.
+        status_codes: FieldStatus numbers.
+        event_us: event times in microseconds since the epoch; 0 where there is none.
         key_count: how many of the columns, from the left, are join keys.
     """
 
     names: tuple[str, ...]
     columns: tuple[Column | None, ...]
-    status_codes: tuple[NDArray[np.uint8], ...]
-    event_us: tuple[NDArray[np.int64], ...]
+    status_codes: tuple[list[int], ...]
+    event_us: tuple[list[int], ...]
     key_count: int
 
     def to_dict(self) -> dict[str, list[Any]]:
@@ -49,17 +46,16 @@ class OnlineFeatures:
     def statuses(self) -> dict[str, list[str]]:
         """Name -> each value's status: PRESENT, NULL_VALUE, NOT_FOUND or OUTSIDE_MAX_AGE; PRESENT for join keys."""
         labels = {status.value: status.name for status in FieldStatus}
-        return {name: [labels[code] for code in codes.tolist()] for name, codes in zip(self.names, self.status_codes, strict=True)}
+        return {
+            name: [labels.get(code, str(code)) for code in codes] for name, codes in zip(self.names, self.status_codes, strict=True)
+        }
 
     def event_timestamps(self) -> dict[str, list[datetime | None]]:
         """Feature -> the event time (UTC) of the row each value comes from; None where there was no row."""
-        dated = {
-            name: (np.isin(codes, _DATED).tolist(), times.tolist())
-            for name, codes, times in zip(self.names, self.status_codes, self.event_us, strict=True)
-        }
+        features = list(zip(self.names, self.status_codes, self.event_us, strict=True))[self.key_count :]
         return {
-            name: [from_microseconds(time) if has_time else None for has_time, time in zip(*dated[name], strict=True)]
-            for name in self.names[self.key_count :]
+            name: [from_microseconds(time) if code in _DATED else None for code, time in zip(codes, times, strict=True)]
+            for name, codes, times in features
         }
 
     def to_df(self) -> pd.DataFrame:

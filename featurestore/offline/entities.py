@@ -71,8 +71,8 @@ def _scaled(ticks: NDArray[np.int64], unit: str, name: str) -> NDArray[np.int64]
     if unit == "ns":
         return np.floor_divide(ticks, 1000)  # towards the past, never into a later microsecond
     factor = _PER_UNIT[unit]
-    limit = np.iinfo(np.int64).max // factor
-    if len(ticks) and (ticks.max() > limit or ticks.min() < -limit):
+    lowest, highest = -(2**63 // factor), (2**63 - 1) // factor
+    if len(ticks) and (ticks.max() > highest or ticks.min() < lowest):
         raise InvalidInputError(
             f"the entity column {name!r} holds a time that 64 bits of microseconds cannot hold", "leave that row out"
         )

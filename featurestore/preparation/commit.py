@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 
 from featurestore.core.config import ProjectConfig
@@ -46,7 +44,7 @@ def commit(config: ProjectConfig, table: Table, outcome: Outcome, *, number: int
     )
     kill_point("prepare.ledger_written")
     data = outcome.accepted.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(published_schema(table.contract))
-    folder: Path = table_folder(config, table.name)
+    folder = table_folder(config, table.name)
     kill_point("prepare.before_commit")
     version = delta.publish(folder, data, mode=outcome.mode, number=number, run_id=run_id)
     kill_point("prepare.committed")

@@ -10,7 +10,7 @@ import polars as pl
 import polars.selectors as cs
 import pyarrow.dataset as ds
 
-from featurestore.core.errors import TransformError
+from featurestore.core.errors import StoreError, TransformError
 from featurestore.core.fates import ROW, Fates, is_hidden
 from featurestore.offline.delta import Published
 from featurestore.offline.engine import connected
@@ -26,6 +26,7 @@ def run_derived(table: Table, inputs: Mapping[str, Published], last: Entry | Non
     """Make the table of these versions of its inputs. `last` is its last run, None to make it in any case.
 
     Raises:
+        StoreError: the query needs more memory than there is.
         TransformError: the function or its query failed, returned other columns, or no rows of inputs that have some.
         QuarantineLimitError: too many rows were refused.
     """
@@ -92,6 +93,8 @@ def _sql_rows(table: Table, inputs: Mapping[str, Published]) -> pl.DataFrame:
                     f"{what} returned {len(statements)} SQL statements or one that is no query", "return one select"
                 )
             rows = pl.DataFrame(connection.sql(query).to_arrow_table())
+        except duckdb.OutOfMemoryException as error:
+            raise StoreError(f"{what}: {_message(error)}", "free memory or disk space, or let the query do less at once") from error
         except duckdb.Error as error:
             raise TransformError(f"{what}: {_message(error)}", "mend the query") from error
     # DuckDB names its session's zone Etc/UTC; contracts say UTC.

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from featurestore.core.config import ProjectConfig
-from featurestore.core.errors import CorruptDataError, InvalidInputError, UnknownNameError
+from featurestore.core.errors import CorruptDataError, InvalidInputError, NotMaterializedError, UnknownNameError
 from featurestore.files import write_whole
 from featurestore.offline import delta
 from featurestore.preparation.ledger import Entry, Ledger
@@ -58,8 +58,8 @@ class Quarantine:
         """
         return [
             {"table": table, "run_id": entry.run_id, "rule": reason.rule, "column": reason.column, "rows": reason.rows}
-            for table in self._ledger.tables()
-            for entry in self._entries(table)
+            for table, entries in self._runs().items()
+            for entry in entries
             for reason in entry.reasons
         ]
 
@@ -68,7 +68,7 @@ class Quarantine:
         dictionary. Only those that `rule` refused, if given; at most `limit`.
 
         Raises:
-            UnknownNameError: no run has made that table.
+            UnknownNameError, NotMaterializedError: no run has made that table, or any.
             InvalidInputError: `limit` is negative.
             CorruptDataError: a table's log, ledger or quarantine is damaged.
         """
@@ -83,13 +83,18 @@ class Quarantine:
 
     def frame(self, table: str) -> pl.DataFrame:
         """All refused rows of a table, of `SCHEMA`. Raises as `show`."""
-        if table not in self._ledger.tables():
-            raise UnknownNameError("table in quarantine", table, self._ledger.tables())
-        numbers = [entry.number for entry in self._entries(table) if entry.fates.quarantined]
+        runs = self._runs()
+        if not runs:
+            raise NotMaterializedError("no table has been prepared", "run `featurestore prepare`")
+        if table not in runs:
+            raise UnknownNameError("prepared table", table, runs)
+        numbers = [entry.number for entry in runs[table] if entry.fates.quarantined]
         return pl.concat([SCHEMA.to_frame(), *(_read(_path(self._config.quarantine, table, number)) for number in numbers)])
 
-    def _entries(self, table: str) -> tuple[Entry, ...]:
-        return self._ledger.current(table, delta.committed(table_folder(self._config, table)))
+    def _runs(self) -> dict[str, tuple[Entry, ...]]:
+        """By table, the runs that made it what it is; a table whose first run was killed is not there."""
+        numbers = {table: delta.committed(table_folder(self._config, table)) for table in self._ledger.tables()}
+        return {table: self._ledger.current(table, number) for table, number in numbers.items() if number}
 
 
 def _path(folder: Path, table: str, number: int) -> Path:

@@ -40,6 +40,10 @@ def run_raw(
 
     `existing` is the table as it stands, None to make it anew (then `entries` is empty).
 
+    Of records that are equal in all columns, in one file or in several of this run, the first stays and the others are duplicates. A
+    record that an earlier run has read is a duplicate where its key is in the table with equal content; a whole file that has the
+    bytes of an earlier one is all duplicates. Rows that an earlier run refused are judged again when another file brings them.
+
     Raises:
         SourceError: a file is missing, damaged, of other columns, or changed since it was processed.
         DefinitionError: the contracts do not fit the source or the table as it stands.
@@ -58,7 +62,7 @@ def run_raw(
     columns = [column.name for column in contract.columns]
     checked = check_files(new.fresh, columns, source, config.root)
     read = _read(checked, columns, source, config)
-    raw = read.unique(columns, keep="first", maintain_order=True)
+    raw = read.unique(columns, keep="last", maintain_order=True)
     judged = _transformed(table, judge(raw.lazy(), contract).collect(), inputs)
     settled = settle(table, judged, existing.scan() if existing else None)
 

@@ -88,7 +88,8 @@ def prepare(
 ) -> RunReport:
     """Prepare the tables of `names` and those that they need, or all tables where `names` is None.
 
-    A table over raw files takes the files that are new; a table over tables is made anew if one of those or its code changed. With
+    A table over raw files takes the files that are new, and reads other tables as they stand then; a table over tables is made anew
+    if one of those or its code changed. With
     `full_refresh`, the tables of `names` (or all) are made anew from all their input. Each table is published whole or not at all;
     at the first error the run ends, and the tables published before stay.
 

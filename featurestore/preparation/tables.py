@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from feast import FileSource
-
 from featurestore.core import catalog
 from featurestore.core.errors import DefinitionError, nearest
 from featurestore.core.types import ValueType
@@ -81,8 +79,8 @@ class Table:
         return table_path(self.name)
 
     @cached_property
-    def source(self) -> FileSource:
-        """A Feast data source over the published table, for any Feast object to stand on. The same object each time."""
+    def source(self) -> Any:
+        """A Feast FileSource (Delta) over the published table, for any Feast object to stand on. The same object each time."""
         return delta_source(self.name, self.path, self.timestamp_field, self.created_timestamp_column)
 
 

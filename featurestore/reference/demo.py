@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,15 +19,13 @@ from featurestore.core.errors import NotMaterializedError, SourceError, StoreErr
 from featurestore.materialization import MaterializeReport
 from featurestore.offline import delta
 from featurestore.preparation import RunReport
-from featurestore.reference import model
+from featurestore.reference import DEMO_ROWS, model
 from featurestore.reference.child import serving
 from featurestore.reference.dirt import Dirt, count_dirt
 from featurestore.reference.generate import generate_raw
 from featurestore.reference.project import copy_project
 from featurestore.store import FeatureStore
 
-ROWS = 60_000
-"""Rows to generate where no raw files are given."""
 SEED = 20_101_201
 SAMPLES = 100
 """Entities of each kind that are looked up, one unknown to the store among them."""
@@ -142,7 +140,7 @@ def run_demo(
     raw: Path | None,
     folder: Path,
     *,
-    rows: int = ROWS,
+    rows: int = DEMO_ROWS,
     progress: Progress = _ignore_progress,
     finished: Callable[[Stage], None] = _ignore_stage,
 ) -> DemoReport:
@@ -158,8 +156,7 @@ def run_demo(
     with stages.stage("raw files") as result:
         root = copy_project(folder)
         files = generate_raw(root / "data" / "raw", rows, SEED) if raw is None else _link(raw, root / "data" / "raw")
-        dirt = count_dirt(root / "data" / "raw")
-        result.append(f"{files} {'generated' if raw is None else 'given'}")
+        result.append(f"{files} CSV files {'generated' if raw is None else 'given'}")
     store = FeatureStore(root)
 
     with stages.stage("apply") as result:
@@ -168,6 +165,9 @@ def run_demo(
     with stages.stage("prepare") as result:
         prepared = store.prepare(progress=progress)
         result += [f"{table.table} {table.fates.accepted:,} rows" for table in prepared.tables]
+    with stages.stage("count the dirt") as result:  # after the files have been found whole
+        dirt = count_dirt(root / "data" / "raw")
+        result.append(f"{sum(kind.rows > 0 for kind in dirt)} kinds of dirt in them")
     with stages.stage("materialize") as result:
         start, end = _interval(root, store.catalog.views)
         materialized = store.materialize(start, end, progress=progress)
@@ -181,14 +181,15 @@ def run_demo(
         trained = model.train(training_set)
         result.append("too few data for one" if trained is None else f"AUC {trained.auc:.3f} on {trained.test_rows:,} later rows")
 
-    with (
-        stages.stage("serve and look up") as result,
-        serving(root, end) as address,
-        Client(address, timeout_seconds=30.0) as client,
-    ):
-        lookups = [pair for views in _by_keys(store.catalog.views) for pair in _compare(store, client, root, views, end)]
-        score = None if trained is None else _score(store, client, trained, training_set, end)
-        result.append(f"{sum(pair.equal for pair in lookups)} of {len(lookups)} entities equal")
+    with ExitStack() as running:
+        with stages.stage("serve") as result:
+            address = running.enter_context(serving(root, end))
+            client = running.enter_context(Client(address, timeout_seconds=30.0))
+            result.append(f"on {address}")
+        with stages.stage("look up") as result:
+            lookups = [pair for views in _by_keys(store.catalog.views) for pair in _compare(store, client, root, views, end)]
+            score = None if trained is None else _score(store, client, trained, training_set, end)
+            result.append(f"{sum(pair.equal for pair in lookups)} of {len(lookups)} entities equal online and offline")
     return DemoReport(
         as_of=end,
         dirt=dirt,

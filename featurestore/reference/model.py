@@ -9,8 +9,11 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 HORIZON = timedelta(days=30)
 """How far ahead the model looks."""
@@ -80,12 +83,10 @@ def _no_questions() -> pl.DataFrame:
 @dataclass(frozen=True)
 class Model:
     """A trained classifier and how it did: `auc` is the area under the ROC curve on rounds later than all it learned from.
-
-    `used` marks the inputs it was given: one without any value in the training part (a shop's first weeks) is left out.
+    `bought_again` is the share of the test rows with that outcome.
     """
 
-    classifier: HistGradientBoostingClassifier
-    used: NDArray[np.bool_]
+    classifier: Pipeline
     auc: float
     train_rows: int
     test_rows: int
@@ -96,7 +97,7 @@ class Model:
         columns = {name: list(features[name]) for name in (*NUMBERS, "last_invoice_at")}
         frame = pl.DataFrame(columns, schema_overrides={"last_invoice_at": pl.Datetime("us", "UTC")}, strict=False)
         inputs = _inputs(frame.with_columns(pl.lit(at).cast(pl.Datetime("us", "UTC")).alias("event_timestamp")))
-        return [float(p) for p in self.classifier.predict_proba(inputs[:, self.used])[:, 1]]
+        return [float(p) for p in self.classifier.predict_proba(inputs)[:, 1]]
 
 
 def train(training_set: pl.DataFrame) -> Model | None:
@@ -113,17 +114,23 @@ def train(training_set: pl.DataFrame) -> Model | None:
     late = training_set.filter(pl.col("event_timestamp") >= first_test)
     if early[LABEL].n_unique() < 2 or late[LABEL].n_unique() < 2:
         return None
-    classifier = HistGradientBoostingClassifier(
-        max_iter=80, learning_rate=0.06, max_leaf_nodes=15, min_samples_leaf=40, random_state=0
+    classifier = make_pipeline(
+        FunctionTransformer(_signed_log),
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        StandardScaler(),
+        LogisticRegression(max_iter=500),
     )
-    known, unseen = _inputs(early), _inputs(late)
-    used = np.any(~np.isnan(known), axis=0, keepdims=False)
-    classifier.fit(known[:, used], early[LABEL].to_numpy())
-    auc = roc_auc_score(late[LABEL].to_numpy(), classifier.predict_proba(unseen[:, used])[:, 1])
-    return Model(classifier, used, float(auc), early.height, late.height, float(late[LABEL].to_numpy().mean()))
+    classifier.fit(_inputs(early), early[LABEL].to_numpy())
+    auc = roc_auc_score(late[LABEL].to_numpy(), classifier.predict_proba(_inputs(late))[:, 1])
+    return Model(classifier, float(auc), early.height, late.height, float(late[LABEL].to_numpy().mean()))
+
+
+def _signed_log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts and pounds are spread over orders of magnitude; their logarithms are not."""
+    return np.sign(values) * np.log1p(np.abs(values))
 
 
 def _inputs(frame: pl.DataFrame) -> NDArray[np.float64]:
-    """Rows x (NUMBERS, days since the last invoice) as doubles; missing values are NaN, which the trees take as such."""
+    """Rows x (NUMBERS, days since the last invoice) as doubles; missing values are NaN."""
     age = (pl.col("event_timestamp") - pl.col("last_invoice_at")).dt.total_seconds() / 86_400
     return frame.select(*(pl.col(name).cast(pl.Float64) for name in NUMBERS), age.alias("age")).to_numpy()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from feast import FileSource
 from feast.data_format import DeltaFormat
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_NAME
 from feast.repo_contents import RepoContents
@@ -73,17 +74,22 @@ def compile_view(view: Any) -> View:
         join_keys=tuple(sorted(_fields(view, keys), key=_name)),
         features=_fields(view, view.features),
         ttl=_ttl(view),
-        source=Source(
-            name=source.name,
-            format="delta" if isinstance(source.file_format, DeltaFormat) else "parquet",
-            path=source.path,
-            timestamp_field=source.timestamp_field,
-            created_timestamp_column=source.created_timestamp_column or None,
-            field_mapping=tuple(sorted(source.field_mapping.items())),
-        ),
+        source=compile_source(source),
         # A view that is switched off is served as little as one that is not online.
         online=bool(view.online and getattr(view, "enabled", True)),
         tags=tuple(sorted(view.tags.items())),
+    )
+
+
+def compile_source(source: FileSource) -> Source:
+    """A source that `schemas.readable_source` let pass."""
+    return Source(
+        name=source.name,
+        format="delta" if isinstance(source.file_format, DeltaFormat) else "parquet",
+        path=source.path,
+        timestamp_field=source.timestamp_field,
+        created_timestamp_column=source.created_timestamp_column or None,
+        field_mapping=tuple(sorted(source.field_mapping.items())),
     )
 
 

@@ -95,7 +95,15 @@ def file_source(view: Any) -> FileSource:
         raise DefinitionError(
             f"{what} is derived from other views, which is not computed yet", "derive it in a prepared table instead"
         )
-    source = view.batch_source
+    return readable_source(what, view.batch_source)
+
+
+def readable_source(what: str, source: Any) -> FileSource:
+    """`source` if it is one that is read here: a FileSource over local Parquet or Delta. `what` has it, for the message.
+
+    Raises:
+        DefinitionError: it is another kind of source, or none.
+    """
     works = "use a FileSource over local Parquet or Delta, or a prepared table's .source"
     if source is None:
         raise DefinitionError(f"{what} has no batch source", works)

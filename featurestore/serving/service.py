@@ -52,7 +52,9 @@ class FeatureService:
         request = wire.parse_online_request(data)
         project = self._state.current()
         plan = project.plans.plan(request.features, request.full_feature_names)
-        keys = {field.name: request.entities[name].column(field.dtype) for name, field in plan.join_keys(request.entities.keys())}
+        keys = {
+            field.name: request.entities[name].column(field.dtype, name) for name, field in plan.join_keys(request.entities.keys())
+        }
         answer = project.lookup.read(plan.selection, keys)
         count = len(next(iter(keys.values()), ()))
         present = np.full(count, FieldStatus.PRESENT, dtype=np.uint8)

@@ -1,7 +1,7 @@
 """Whether a CSV file is whole and has the columns it should, found by looking at its separators, newlines and quotes alone.
 
-Polars reads a short line as nulls and a cut file as a shorter one, so this is done before any row is read. Numpy finds every mark in
-one pass over the bytes; quotes cost extra only in files that have them.
+Polars reads a short line as nulls and a cut file as a shorter one, so this is done before any row is read. Numpy finds every mark
+in one pass over the bytes; quotes cost extra only in files that have them.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ FinalNewline = Literal["required", "optional"]
 class CsvSource:
     """Raw CSV files, all with the same columns, in UTF-8, quoted as RFC 4180 says.
 
-    `path` is a glob relative to the project's root (`**` for any depth; names that start with a dot are left out). `contract` is the
-    pandera DataFrameModel of the raw columns, all of them text: an unquoted empty field is null, a quoted one ("") is empty text.
+    `path` is a glob relative to the project's root (`**` for any depth; names that start with a dot are left out). `contract` is
+    the pandera DataFrameModel of the raw columns, all of them text: an unquoted empty field is null, a quoted one ("") is empty
+    text.
 
     `final_newline="required"` takes a file whose last line does not end with a newline for one that was cut while it was copied.
     Say "optional" for a producer that writes none; a cut is then seen only where it leaves too few fields or an open quote.

@@ -15,8 +15,8 @@ from featurestore.sources.csv_source import CsvSource
 class InputFile:
     """One file of a source.
 
-    `path` is relative to the project's root, with forward slashes (absolute where the source's glob is). `size` is in bytes, `digest`
-    the SHA-256 of the content in hexadecimal.
+    `path` is relative to the project's root, with forward slashes (absolute where the source's glob is). `size` is in bytes,
+    `digest` the SHA-256 of the content in hexadecimal.
     """
 
     path: str

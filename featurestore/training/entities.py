@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from featurestore.core.catalog import Catalog, Source
 from featurestore.core.errors import InvalidInputError
-from featurestore.offline.engine import connected, quoted
+from featurestore.offline.engine import connected, literal, quoted
 from featurestore.offline.scan import open_scan
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def query(sql: str, catalog: Catalog, root: Path) -> pa.Table:
     """
     with connected() as connection:
         connection.execute("SET preserve_insertion_order = true")
-        connection.execute(f"SET file_search_path = '{str(root).replace(chr(39), chr(39) * 2)}'")
+        connection.execute(f"SET file_search_path = {literal(str(root))}")
         for table in catalog.tables:
-            if re.search(rf"\b{re.escape(table.name)}\b", sql):
+            if re.search(rf"\b{re.escape(table.name)}\b", sql, re.IGNORECASE):
                 source = Source(table.name, "delta", table.path, table.timestamp_field)
                 scan = open_scan(connection, source, root)
                 connection.execute(f"CREATE TEMP VIEW {quoted(table.name)} AS SELECT * FROM {scan.relation}")

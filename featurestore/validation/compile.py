@@ -30,7 +30,7 @@ def compile_contract(model: type) -> Contract:
     Every check of a column or of the frame is kept, or refused here: nothing that pandera would check is left out in silence.
 
     Raises:
-        DefinitionError: not such a model; a column type that no feature type holds; a check that is not one expression over one row;
+        DefinitionError: not such a model; a column type that no feature type holds; a check that is no expression over one row;
             an option that would change data instead of judging it (coerce, default, parsers ...).
     """
     if not (isinstance(model, type) and issubclass(model, pa.DataFrameModel)):

@@ -14,8 +14,8 @@ from featurestore.core.types import ValueType
 class Rule:
     """Refuses a row by that row alone.
 
-    `refuse` is a Boolean expression, true where the row is refused and false or null where it is not. `columns` are those whose values
-    are given as the reason.
+    `refuse` is a Boolean expression, true where the row is refused and false or null where it is not. `columns` are those whose
+    values are given as the reason.
     """
 
     name: str

@@ -57,7 +57,7 @@ def _remedy(dtype: pl.DataType) -> str:
 
 
 def as_text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """A value as people read it: numbers and times as Polars writes them, bytes in hexadecimal, lists in brackets. Null stays null."""
+    """A value as people read it: numbers and times as Polars writes them, bytes in hexadecimal, lists in brackets. Null stays."""
     if isinstance(dtype, pl.List):
         element = as_text(pl.element(), dtype.inner if isinstance(dtype.inner, pl.DataType) else dtype.inner())
         return pl.concat_str(pl.lit("["), value.list.eval(element.fill_null("null")).list.join(", "), pl.lit("]"))

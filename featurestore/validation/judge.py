@@ -13,16 +13,16 @@ from featurestore.validation.dtypes import as_text
 
 
 def judge(frame: pl.LazyFrame, contract: Contract) -> pl.LazyFrame:
-    """Add a column `__refused|rule|column` of String for each rule: the value refused, "\\x00" for null; null where it is not refused.
+    """Add a column `__refused|rule|column` of String for each rule: the value refused, "\\x00" for null; null where it is not.
 
-    The rules: "not_null" for columns that are not nullable (NaN counts as null, as in pandera), "null_element" for lists (no feature
-    type holds a null inside one), "unique" for each column or set of
-    columns that must be (every one of the rows that are alike is refused; null is like null), and the checks by their names. Rules over
-    several columns name them `a,b` and give the values as `a=1, b=2`. Rows dropped by an earlier step are not judged, nor counted by
-    "unique". Where an earlier step refused a column's value already, its being null now is not held against it. What is noted already
-    stays.
+    The rules: "not_null" for columns that are not nullable (NaN counts as null, as in pandera), "null_element" for lists (no
+    feature type holds a null inside one), "unique" for each column or set of columns that must be (every one of the rows that are
+    alike is refused; null is like null), and the checks by their names. Rules over several columns name them `a,b` and give the
+    values as `a=1, b=2`. Rows dropped by an earlier step are not judged, nor counted by "unique". Where an earlier step refused a
+    column's value already, its being null now is not held against it. What is noted already stays.
 
-    Everything but "unique" is decided row by row, in one pass over the frame.
+    The frame has the contract's columns and types: `check_schema` sees to that. Everything but "unique" is decided row by row, in
+    one pass over the frame.
     """
     schema = frame.collect_schema()
     live = pl.col(DROPPED).is_null() if DROPPED in schema else pl.lit(True)

@@ -252,7 +252,7 @@ def _lists(array: pa.Array, dtype: ValueType, name: str) -> Column:
         except InvalidInputError as error:
             raise InvalidInputError(f"{error.cause} (an element of {dtype.name})", error.remedy) from None
     counts = pc.fill_null(pc.list_value_length(array), 0).to_numpy().astype(np.int64)
-    return list_column(dtype, column, counts if valid is None else np.where(valid, counts, 0), valid)
+    return list_column(dtype, column, counts, valid)
 
 
 def _is_list(given: pa.DataType) -> bool:
@@ -273,7 +273,7 @@ def _messages(array: pa.Array, dtype: ValueType, name: str) -> Column:
     is_map = dtype in (ValueType.MAP, ValueType.STRUCT) and (pa.types.is_struct(given) or pa.types.is_map(given) or _is_text(given))
     if not (is_map or _is_list(given) or (dtype is ValueType.SCALAR_MAP and pa.types.is_map(given))):
         _refuse(array, dtype, name)
-    # An object a cell: the values of a map or struct are of many types, each cell its own tree; some microseconds a cell.
+    # An object a cell: the values of a map or struct are of many types, each cell its own tree; tens of microseconds a cell.
     try:
         cells = [b"" if value is None else pack(value, dtype) for value in array.to_pylist()]
     except InvalidInputError as error:

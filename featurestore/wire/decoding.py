@@ -76,19 +76,19 @@ def column_from_values(values: Sequence[pb.Value], dtype: ValueType, name: str, 
             got = _TYPES[kind].name if kind in _TYPES else kind
             raise InvalidInputError(f"{name} holds a value of type {got}", f"give {dtype.name} values, as its definition says")
     valid = np.array([kind not in missing for kind in kinds], dtype=np.bool_) if missing else None
-    present = [(v, k) for v, k in zip(values, kinds, strict=True) if k not in missing]
     if not missing and len(found) == 1:
         contents = list(map(attrgetter(kinds[0] or ""), values))
     else:
-        contents = [getattr(v, k or "") for v, k in present]
+        contents = [getattr(v, k) for v, k in zip(values, kinds, strict=True) if k is not None and k not in missing]
+    same_type = found <= {_FIELDS[dtype], None, "null_val"}
     if dtype.element is not None:
         lists = [content.val for content in contents]
-        elements = _numbers(chain.from_iterable(lists), dtype.element, name) if dtype.element.is_fixed else None
+        elements = _numbers(chain.from_iterable(lists), dtype.element, name, same_type) if dtype.element.is_fixed else None
         column = elements or Column.from_cells(dtype.element, _texts(chain.from_iterable(lists), dtype.element, name))
         counts = np.array([len(content) for content in lists], dtype=np.int64)
         return list_column(dtype, column, _spread(counts, valid), valid)
     if dtype.is_fixed:
-        column = _numbers(contents, dtype, name)
+        column = _numbers(contents, dtype, name, same_type)
         return column if valid is None else Column(dtype, _spread(column.values, valid), None, valid)
     cells = iter(_texts(contents, dtype, name))
     return Column.from_cells(dtype, [b"" if kind in missing else next(cells) for kind in kinds], valid)
@@ -111,7 +111,7 @@ def _spread(values: NDArray[_T], valid: NDArray[np.bool_] | None) -> NDArray[_T]
     return out
 
 
-def _numbers(contents: Iterable[float], dtype: ValueType, name: str) -> Column:
+def _numbers(contents: Iterable[float], dtype: ValueType, name: str, same_type: bool) -> Column:
     numbers = list(contents)
     storage = STORAGE_DTYPES[dtype]
     refused = InvalidInputError(f"{name} holds a number that {dtype.name} cannot hold exactly", f"give {dtype.name} values")
@@ -122,9 +122,8 @@ def _numbers(contents: Iterable[float], dtype: ValueType, name: str) -> Column:
             values = np.array(numbers, dtype=storage)
     except OverflowError:
         raise refused from None
-    if dtype in (ValueType.FLOAT, ValueType.DOUBLE) and any(
-        got != wanted and wanted == wanted for got, wanted in zip(values.tolist(), numbers, strict=True)
-    ):
+    rounded = dtype in (ValueType.FLOAT, ValueType.DOUBLE) and not same_type
+    if rounded and any(got != wanted and wanted == wanted for got, wanted in zip(values.tolist(), numbers, strict=True)):
         raise refused
     return Column(dtype, values)
 

@@ -1,7 +1,7 @@
 """Maps, structs, nested collections and zoned times: Python objects to and from their `feast.types` messages.
 
 One object at a time: a cell of these types is a tree whose shape and types are its own, so there is no column to vectorise. It
-costs some microseconds a cell.
+costs tens of microseconds a cell.
 
 The types of a map's values are found from the Python objects, as Feast does: int is INT64, float DOUBLE, datetime UNIX_TIMESTAMP
 (whole seconds), a list or set that of its elements, a dict MAP, a list of dicts MAP_LIST, None an unset Value.

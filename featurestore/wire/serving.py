@@ -227,8 +227,13 @@ def _timestamps(moments: NDArray[np.int64]) -> bytes:
     """The field `repeated Timestamp event_timestamps = 3`; zero seconds and zero nanoseconds are left out, as proto3 does."""
     first = moments[:1]
     if bool((moments == first).all()):
-        return _different_timestamps(first) * len(moments)
+        return b"".join(_timestamp(moment) for moment in first.tolist()) * len(moments)
     return _different_timestamps(moments)
+
+
+def _timestamp(moment: int) -> bytes:
+    seconds, rest = divmod(moment, SECOND)
+    return delimited(3, b"".join(tag(n, 0) + varint(v % (1 << 64)) for n, v in ((1, seconds), (2, rest * 1000)) if v))
 
 
 def _different_timestamps(moments: NDArray[np.int64]) -> bytes:

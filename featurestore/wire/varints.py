@@ -8,9 +8,13 @@ from numpy.typing import NDArray
 _LIMITS = np.array([1 << (7 * k) for k in range(1, 10)], dtype=np.uint64)
 """The smallest number that needs k + 1 bytes."""
 
+_SHORT = [bytes([number]) for number in range(0x80)]
+
 
 def varint(number: int) -> bytes:
     """One number of at least 0."""
+    if number <= 0x7F:
+        return _SHORT[number]
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

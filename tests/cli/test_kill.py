@@ -119,16 +119,29 @@ def test_killed_at_a_named_point(arguments: list[str], point: str, seen: str, sh
     assert complete(shop) == clean
 
 
+def kill_at_work(arguments: list[str], project: Path, lock: Path, delay: float) -> None:
+    """Start a command, and kill it `delay` seconds after it took its lock, if it still runs then."""
+    lock.unlink(missing_ok=True)
+    process = command(arguments, project)
+    deadline = time.monotonic() + 60
+    while not lock.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(delay)
+    process.kill()
+    process.communicate(timeout=60)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_at_a_random_moment(seed: int, shop: Path, clean: dict[str, Any]) -> None:
-    """Kill each job at a random part of the time it needs; whatever is visible is whole, and a rerun completes."""
+    """Kill each job at a random moment of its work; whatever is visible is whole, and a rerun completes."""
     chance = random.Random(seed)
     old = state(shop)
-    for arguments, longest in ((APPLY, 4.0), (PREPARE, 4.0), (MATERIALIZE, 1.5)):
-        process = command(arguments, shop)
-        time.sleep(chance.uniform(0.1, longest))
-        process.kill()
-        process.communicate(timeout=60)
+    for arguments, lock, longest in (
+        (APPLY, "data/.apply.lock", 0.1),
+        (PREPARE, "data/.prepare.lock", 0.3),
+        (MATERIALIZE, "data/online/.lock", 0.1),
+    ):
+        kill_at_work(arguments, shop, shop / lock, chance.uniform(0, longest))
         now = state(shop)
         for name, rows in now["tables"].items():
             assert rows in (old["tables"][name], clean["tables"][name])

@@ -127,11 +127,11 @@ for n in range(1, 10_000):
 """
     process = child(code, root)
     assert process.stdout is not None
-    for _ in range(5):
-        process.stdout.readline()
+    lines = [process.stdout.readline() for _ in range(5)]
     process.kill()
-    last = int(finish(process)[1].split()[-1]) if process.stdout.readable() else 0
-    ids = list(range(1, max(last, 5) + 1))
+    lines += finish(process)[1].splitlines(keepends=True)
+    last = max(int(line) for line in lines if line.endswith("\n"))
+    ids = list(range(1, last + 1))
     store = LmdbStore(root)
     assert read(store, ids) == [row(n) for n in ids]
     assert read(store, [-n for n in ids]) == [row(n) for n in ids]
@@ -258,7 +258,7 @@ def test_a_missing_file_is_reported_until_the_view_is_written_again(root: Path) 
 def test_a_damaged_current_is_reported(root: Path, damage: bytes) -> None:
     publish(LmdbStore(root), {1: row(1)})
     (root / "CURRENT").write_bytes(damage)
-    with pytest.raises(CorruptDataError, match="delete the folder .* and materialize again"):
+    with pytest.raises(CorruptDataError, match=r"delete the folder .* and materialize again"):
         LmdbStore(root).snapshot()
     with pytest.raises(CorruptDataError):
         publish(LmdbStore(root), {1: row(2)})

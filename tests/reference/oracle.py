@@ -71,14 +71,15 @@ def customer_days(lines: Iterable[Row]) -> dict[tuple[int, datetime], Row]:
     days = _by_day((line for line in lines if line["customer_id"] is not None), "customer_id")
     table: dict[tuple[int, datetime], Row] = {}
     for customer, of_customer in days.items():
-        past: list[Row] = []
+        spent, orders, lines_so_far, cancelled = Decimal(), 0, 0, 0
         ends = sorted(of_customer)
         for place, end in enumerate(ends):
             today = of_customer[end]
-            past += today
             bought = [line for line in today if not line["is_cancellation"]]
-            spent = sum(map(_amount, past), Decimal())
-            orders = len({(_day_end(line), line["invoice_no"]) for line in past if not line["is_cancellation"]})
+            spent += sum(map(_amount, today), Decimal())
+            orders += len({line["invoice_no"] for line in bought})
+            lines_so_far += len(today)
+            cancelled += len(today) - len(bought)
             spent_on: dict[str, Decimal] = defaultdict(Decimal)
             for line in today:
                 spent_on[line["stock_code"]] += _amount(line)
@@ -93,10 +94,10 @@ def customer_days(lines: Iterable[Row]) -> dict[tuple[int, datetime], Row]:
                 "day_spend": float(sum(map(_amount, today), Decimal())),
                 "day_mean_price": float(sum(map(_price, bought), Decimal())) / len(bought) if bought else None,
                 "orders_total": orders,
-                "lines_total": len(past),
+                "lines_total": lines_so_far,
                 "spend_total": float(spent),
                 "mean_basket": _single(float(spent) / orders) if orders else None,
-                "cancelled_share": _single(sum(line["is_cancellation"] for line in past) / len(past)),
+                "cancelled_share": _single(cancelled / lines_so_far),
                 "active_days": place + 1,
                 "days_since_first": (end - ends[0]).days,
                 "days_since_previous": (end - ends[place - 1]).days if place else None,
@@ -112,13 +113,14 @@ def product_days(lines: Iterable[Row]) -> dict[tuple[str, datetime], Row]:
     """The rows of product_days by key."""
     table: dict[tuple[str, datetime], Row] = {}
     for code, of_code in _by_day(lines, "stock_code").items():
-        past: list[Row] = []
+        taken, sold_so_far = Decimal(), 0
         ends = sorted(of_code)
         for end in ends:
             today = of_code[end]
-            past += today
             sold = [line for line in today if not line["is_cancellation"]]
             pieces = sum(line["quantity"] for line in sold)
+            taken += sum(map(_amount, today), Decimal())
+            sold_so_far += pieces
             latest = max(today, key=_moment)
             table[code, end] = {
                 "stock_code": code,
@@ -131,8 +133,8 @@ def product_days(lines: Iterable[Row]) -> dict[tuple[str, datetime], Row]:
                 "mean_price": float(sum(map(_amount, sold), Decimal())) / pieces if pieces else None,
                 "last_price": latest["unit_price"],
                 "buyers": len({line["customer_id"] for line in sold} - {None}),
-                "revenue_total": float(sum(map(_amount, past), Decimal())),
-                "sold_pieces_total": sum(line["quantity"] for line in past if not line["is_cancellation"]),
+                "revenue_total": float(taken),
+                "sold_pieces_total": sold_so_far,
                 "days_on_sale": (end - ends[0]).days,
             }
     return table

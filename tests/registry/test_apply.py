@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import feast
 import pytest
+from feast.repo_operations import init_repo
 
 from featurestore.core.catalog import Catalog, Table
 from featurestore.core.config import ProjectConfig
@@ -187,17 +187,18 @@ def test_one_apply_at_a_time(shop: Shop) -> None:
         apply(config)
 
 
-def in_child(work: Callable[[], None]) -> int:
+def in_child(work: Callable[[], object]) -> int:
     """Run `work` in a forked child; its exit status as `os.waitstatus_to_exitcode` gives it, 3 for one of our errors."""
     child = os.fork()
     if child == 0:
+        status = 4
         try:
             work()
+            status = 0
         except FeatureStoreError:
-            os._exit(3)
-        except BaseException:
-            os._exit(4)
-        os._exit(0)
+            status = 3
+        finally:
+            os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -266,8 +267,8 @@ def open_with_feast(config: ProjectConfig) -> feast.FeatureStore:
 
 
 def test_an_unmodified_repository_of_feast_is_applied_and_stock_feast_agrees(tmp_path: Path) -> None:
-    feast_command = Path(sys.executable).with_name("feast")
-    subprocess.run([feast_command, "init", "-t", "local", "stock"], cwd=tmp_path, check=True, capture_output=True)
+    with contextlib.chdir(tmp_path), quiet_feast():
+        init_repo("stock", "local")  # what `feast init -t local stock` does, without starting Feast once more
     root = tmp_path / "stock" / "feature_repo"
     config = load_config(root)
     assert "stock Feast" in config.notice
@@ -281,7 +282,10 @@ def test_an_unmodified_repository_of_feast_is_applied_and_stock_feast_agrees(tmp
         store = feast.FeatureStore(repo_path=str(root))
         assert sorted(v.name for v in store.list_feature_views()) == ["driver_hourly_stats", "driver_hourly_stats_fresh"]
         assert [v.name for v in store.list_label_views()] == ["driver_quality_labels"]
-        assert sorted(v.name for v in store.list_on_demand_feature_views()) == ["transformed_conv_rate", "transformed_conv_rate_fresh"]
+        assert sorted(v.name for v in store.list_on_demand_feature_views()) == [
+            "transformed_conv_rate",
+            "transformed_conv_rate_fresh",
+        ]
         assert len(store.get_feature_service("driver_activity_v1").feature_view_projections) == 2
         contents = compiled(config)[0].contents
         stock_diff, _, _ = store.plan(contents)

@@ -90,7 +90,9 @@ def test_a_view_without_schema_takes_what_its_source_holds(shop: Shop) -> None:
 
 
 def test_a_view_without_entities_has_no_join_keys(shop: Shop) -> None:
-    view = compiled(shop('v = FeatureView(name="v", source=spend_source, schema=[Field(name="total", dtype=Float64)])\n'))[1].view("v")
+    view = compiled(shop('v = FeatureView(name="v", source=spend_source, schema=[Field(name="total", dtype=Float64)])\n'))[1].view(
+        "v"
+    )
     assert (view.entities, view.join_keys) == ((), ())
 
 
@@ -206,11 +208,18 @@ def view_of(schema: str, entities: str = "[customer]", source: str = "spend_sour
             "x = Entity(name='x', join_keys=['customer_id'], value_type=ValueType.INT32)\n" + view_of(field("total"), "[x]"),
             "declared INT32.*is INT64",
         ),
-        ("s = FileSource(name='s', path='data/spend.parquet', timestamp_field='when')\n" + view_of(field("total"), source="s"), "no column when"),
-        ("s = FileSource(name='s', path='no.parquet', timestamp_field='at')\n" + view_of("", source="s"), "no file at no.parquet"),
-        ("s = FileSource(name='s', path='s3://b/x', timestamp_field='at')\n" + view_of(field("total"), source="s"), "local Parquet or Delta"),
         (
-            "from feast import BigQuerySource\ns = BigQuerySource(name='s', table='t', timestamp_field='at')\n" + view_of(field("total"), source="s"),
+            "s = FileSource(name='s', path='data/spend.parquet', timestamp_field='when')\n" + view_of(field("total"), source="s"),
+            "no column when",
+        ),
+        ("s = FileSource(name='s', path='no.parquet', timestamp_field='at')\n" + view_of("", source="s"), "no file at no.parquet"),
+        (
+            "s = FileSource(name='s', path='s3://b/x', timestamp_field='at')\n" + view_of(field("total"), source="s"),
+            "local Parquet or Delta",
+        ),
+        (
+            "from feast import BigQuerySource\ns = BigQuerySource(name='s', table='t', timestamp_field='at')\n"
+            + view_of(field("total"), source="s"),
             "kind BigQuerySource.*local Parquet or Delta",
         ),
         (view_of(field("total"), more=", ttl=-timedelta(1)"), "negative ttl"),
@@ -221,10 +230,16 @@ def view_of(schema: str, entities: str = "[customer]", source: str = "spend_sour
             "b = BatchFeatureView(name='b', entities=[customer], source=spend_source, aggregations=[Aggregation(column='total', function='sum')])\n",
             "view b has aggregations, which are not computed yet",
         ),
-        ("b = BatchFeatureView(name='b', entities=[customer], source=spend_source, udf=lambda d: d)\n", "view b has a transformation"),
+        (
+            "b = BatchFeatureView(name='b', entities=[customer], source=spend_source, udf=lambda d: d)\n",
+            "view b has a transformation",
+        ),
         (view_of(field("total")) + "s = FeatureService(name='s', features=['w:total'])\n", "unknown view w; did you mean v"),
         (view_of(field("total")) + "s = FeatureService(name='s', features=['v@v2'])\n", "cannot be pinned"),
-        ("s = FeatureService(name='s', features=[FeatureView(name='gone', source=spend_source, schema=[Field(name='total', dtype=Float64)])])\n", "gone"),
+        (
+            "s = FeatureService(name='s', features=[FeatureView(name='gone', source=spend_source, schema=[Field(name='total', dtype=Float64)])])\n",
+            "gone",
+        ),
     ],
 )
 def test_a_contradiction_is_refused_and_says_how_to_mend_it(shop: Shop, text: str, says: str) -> None:

@@ -115,7 +115,7 @@ def test_feasts_warnings_stay_in_and_the_users_come_out(tmp_path: Path) -> None:
 
 def test_another_project_name_in_python_is_refused(tmp_path: Path) -> None:
     config = write_project(tmp_path, {"features.py": "from feast import Project\np = Project(name='other')\n"})
-    with pytest.raises(DefinitionError, match="shop .*other"):
+    with pytest.raises(DefinitionError, match=r"shop .*other"):
         load_definitions(config)
 
 

@@ -19,7 +19,9 @@ OURS = "project: shop\nregistry: data/registry.db\noffline_store: {type: feature
 
 
 def test_our_configuration_needs_no_notice(tmp_path: Path) -> None:
-    config = load_config(write(tmp_path, OURS + "online_store: {type: featurestore.feast_plugin.LmdbOnlineStore, path: kept/online}\n"))
+    config = load_config(
+        write(tmp_path, OURS + "online_store: {type: featurestore.feast_plugin.LmdbOnlineStore, path: kept/online}\n")
+    )
     assert (config.project, config.root) == ("shop", tmp_path)
     assert config.registry == tmp_path / "data" / "registry.db"
     assert config.online == tmp_path / "kept" / "online"
@@ -67,7 +69,10 @@ def test_environment_variables_are_expanded(tmp_path: Path, monkeypatch: pytest.
     ("text", "says"),
     [
         ("project: p\nregistry: r.db\nonline_store: {type: redis}\n", "redis.*LmdbOnlineStore.*sqlite"),
-        ("project: p\nregistry: r.db\nonline_store: {type: featurestore.feast_plugin.RedisOnlineStore}\n", "RedisOnlineStore.*sqlite"),
+        (
+            "project: p\nregistry: r.db\nonline_store: {type: featurestore.feast_plugin.RedisOnlineStore}\n",
+            "RedisOnlineStore.*sqlite",
+        ),
         ("project: p\nregistry: r.db\nonline_store: {type: sqlite, path: 3}\n", "path 3"),
         ("project: p\nregistry: r.db\nonline_store: [sqlite]\n", "online_store"),
         ("project: p\nregistry: r.db\noffline_store: bigquery\n", "bigquery.*DeltaOfflineStore.*dask or duckdb"),

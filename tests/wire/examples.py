@@ -83,7 +83,7 @@ def whole_seconds(value: Any) -> Any:
     """The value as Feast's wire carries it: times without their fraction of a second."""
     if isinstance(value, datetime):
         return value - timedelta(microseconds=value.microsecond)
-    return [whole_seconds(item) for item in value] if isinstance(value, list) else value
+    return type(value)(whole_seconds(item) for item in value) if isinstance(value, (list, set)) else value
 
 
 def storage_form(value: Any, dtype: ValueType) -> bytes:

@@ -20,7 +20,7 @@ from featurestore.wire.gen.feast.types import Value_pb2 as pb
 from featurestore.wire.values import column_from_python, column_from_values, column_to_python, encode_columns, encode_values
 from tests.wire.examples import ALL, columns, message, same, storage_form, whole_seconds
 
-EXAMPLES = settings(max_examples=25, deadline=None)
+EXAMPLES = settings(max_examples=15, deadline=None)
 _ZONES: dict[str, Any] = {
     "UTC-07:00": timezone(timedelta(hours=-7)),
     "Europe/Berlin": ZoneInfo("Europe/Berlin"),
@@ -82,6 +82,9 @@ def test_bytes_are_those_of_the_protobuf_library(dtype: ValueType, data: st.Data
     wanted = [message(v, dtype) for v in values]
     whole = pb.RepeatedValue(val=wanted).SerializeToString(deterministic=True)
     assert encode_values(column) == whole
+    # Many cells are encoded all at once, few of them one by one.
+    many = column_from_python(given_as(values, dtype) * 70, dtype, "x")
+    assert encode_values(many) == whole * 70
     assert column_to_value_bytes(column) == [v.SerializeToString(deterministic=True) for v in wanted]
 
 
