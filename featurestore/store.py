@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from featurestore import registry
 from featurestore.client import OnlineFeatures
 from featurestore.client.entities import EntityRows, entity_lists
 from featurestore.core.catalog import Catalog
@@ -19,11 +20,7 @@ from featurestore.core.status import FieldStatus
 from featurestore.materialization import MaterializeReport, materialize, materialize_incremental
 from featurestore.online.lmdb import LmdbStore
 from featurestore.preparation import Quarantine, RunReport, collect, prepare, spec
-from featurestore.registry import load_catalog, load_config
-from featurestore.registry.apply import apply_changes, plan_changes
 from featurestore.registry.changes import Change
-from featurestore.registry.compile import compile_project
-from featurestore.registry.definitions import Definitions, load_definitions
 from featurestore.serving.state import ServingState
 from featurestore.training import HistoricalJob, get_historical_features
 from featurestore.wire.values import column_from_python
@@ -47,7 +44,7 @@ class FeatureStore:
     """
 
     def __init__(self, repo_path: str | Path = ".", *, as_of: datetime | None = None) -> None:
-        self.config: ProjectConfig = load_config(Path(repo_path))
+        self.config: ProjectConfig = registry.load_config(Path(repo_path))
         self._clock: Clock = system_clock if as_of is None else fixed_clock(to_microseconds(as_of))
 
     @property
@@ -58,7 +55,7 @@ class FeatureStore:
     @property
     def catalog(self) -> Catalog:
         """The definitions that the last `apply` published."""
-        return load_catalog(self.config.catalog)
+        return registry.load_catalog(self.config.catalog)
 
     @property
     def quarantine(self) -> Quarantine:
@@ -68,12 +65,12 @@ class FeatureStore:
     def plan(self) -> tuple[Change, ...]:
         """What `apply` would change, changing nothing."""
         definitions, catalog = self._compiled()
-        return plan_changes(self.config, definitions.contents, catalog)
+        return registry.plan_changes(self.config, definitions.contents, catalog)
 
     def apply(self) -> tuple[Change, ...]:
         """Register the project's definitions with Feast's registry and publish the catalog compiled from them."""
         definitions, catalog = self._compiled()
-        return apply_changes(self.config, definitions.contents, catalog)
+        return registry.apply_changes(self.config, definitions.contents, catalog)
 
     def prepare(
         self, tables: Sequence[str] | None = None, *, full_refresh: bool = False, progress: Progress = _silent
@@ -82,7 +79,7 @@ class FeatureStore:
 
         `full_refresh` reads all input again and replaces the tables.
         """
-        project = collect(load_definitions(self.config).objects)
+        project = collect(registry.load_definitions(self.config).objects)
         return prepare(self.config, project.tables, project.sources, tables, full_refresh=full_refresh, progress=progress)
 
     def materialize(
@@ -141,12 +138,13 @@ class FeatureStore:
         answer = project.lookup.read(plan.selection, keys)
         count = len(next(iter(keys.values()), ()))
         present = np.full(count, FieldStatus.PRESENT, dtype=np.uint8)
+        no_time = np.zeros(count, dtype=np.int64)
         return OnlineFeatures(
-            (*keys, *answer.names),
-            (*keys.values(), *answer.columns),
-            (*(present for _ in keys), *answer.statuses),
-            (*(np.zeros(count, dtype=np.int64) for _ in keys), *answer.event_us),
-            len(keys),
+            names=(*keys, *answer.names),
+            columns=(*keys.values(), *answer.columns),
+            status_codes=(*[present] * len(keys), *answer.statuses),
+            event_us=(*[no_time] * len(keys), *answer.event_us),
+            key_count=len(keys),
         )
 
     @cached_property
@@ -157,10 +155,10 @@ class FeatureStore:
     def _serving(self) -> ServingState:
         return ServingState(self.config, self._clock)
 
-    def _compiled(self) -> tuple[Definitions, Catalog]:
-        definitions = load_definitions(self.config)
+    def _compiled(self) -> tuple[registry.Definitions, Catalog]:
+        definitions = registry.load_definitions(self.config)
         tables = [spec(table) for table in collect(definitions.objects).tables]
-        return definitions, compile_project(self.config, definitions.contents, tables)
+        return definitions, registry.compile_project(self.config, definitions.contents, tables)
 
 
 def _wanted(features: Sequence[str] | str | Any) -> Sequence[str] | str:

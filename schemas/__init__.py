@@ -1,0 +1,1 @@
+"""The contracts of the reference project, one pandera model a table."""

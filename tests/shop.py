@@ -76,8 +76,13 @@ scoring = FeatureService(name="scoring_v1", features=[buyer_day])
 """
 
 HEADER = "id,buyer,amount,sold_at\n"
-DAY_ONE = HEADER + "1,ann,2.5,2026-01-01 10:00:00\n2,bob,4,2026-01-01 11:00:00\n3,ann,1,2026-01-01 12:00:00\n4,,7,2026-01-01 13:00:00\n"
-DAY_TWO = HEADER + "5,ann,8,2026-01-02 10:00:00\n5,ann,8,2026-01-02 10:00:00\n6,cid,3,2026-01-02 11:00:00\n7,cid,-1,2026-01-02 12:00:00\n8,bob,2,2026-01-02 12:30:00\n"
+DAY_ONE = (
+    HEADER + "1,ann,2.5,2026-01-01 10:00:00\n2,bob,4,2026-01-01 11:00:00\n3,ann,1,2026-01-01 12:00:00\n4,,7,2026-01-01 13:00:00\n"
+)
+DAY_TWO = (
+    HEADER
+    + "5,ann,8,2026-01-02 10:00:00\n5,ann,8,2026-01-02 10:00:00\n6,cid,3,2026-01-02 11:00:00\n7,cid,-1,2026-01-02 12:00:00\n8,bob,2,2026-01-02 12:30:00\n"
+)
 
 
 def write_shop(folder: Path, features: str = FEATURES, contracts: str = CONTRACTS) -> Path:

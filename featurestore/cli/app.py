@@ -1,15 +1,49 @@
-"""The command's root: assembles the groups."""
+"""The command's root. A command's module loads when the command is used: a server must not load what a training set needs."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
+import click
 import typer
+from typer.core import TyperGroup
 
 from featurestore import __version__
-from featurestore.cli import demo, lookup, materialize, prepare, project, serve
+
+_MODULES = {
+    "init": "project",
+    "demo": "demo",
+    "plan": "project",
+    "apply": "project",
+    "prepare": "prepare",
+    "quarantine": "prepare",
+    "materialize": "materialize",
+    "materialize-incremental": "materialize",
+    "get-online-features": "lookup",
+    "get-historical-features": "lookup",
+    "serve": "serve",
+}
+"""Each command and the module of this package that registers it, in the order of `--help`."""
+
+
+class _Commands(TyperGroup):
+    """Finds commands by name in `_MODULES`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        group = typer.Typer(rich_markup_mode=None)
+        import_module(f"featurestore.cli.{_MODULES[cmd_name]}").register(group)
+        group.callback()(lambda: None)
+        return typer.main.get_group(group).commands[cmd_name]
+
 
 app = typer.Typer(
     name="featurestore",
-    help="A feature store and data preparation service: what a model trains on is what it is served.",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -28,10 +62,6 @@ def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and stop."),
 ) -> None:
     """A feature store and data preparation service: what a model trains on is what it is served."""
-
-
-for group in (project, demo, prepare, materialize, lookup, serve):
-    group.register(app)
 
 
 def main() -> None:

@@ -44,7 +44,10 @@ def demo(
     with errors_as_lines(debug), tempfile.TemporaryDirectory(prefix="featurestore-demo-") as folder:
         given = None if raw is None else chdir / raw
         with stage_progress() as progress:
-            report = reference.run_demo(given, Path(folder) / "retail", rows=rows, progress=progress, finished=_tell)
+            progress("load", "Feast", 0, None)  # seconds in which there would be nothing to see
+            run_demo = reference.run_demo
+            progress("load", "Feast", 1, 1)
+            report = run_demo(given, Path(folder) / "retail", rows=rows, progress=progress, finished=_tell)
         if as_json:
             print_json(report.to_json_object())
         else:

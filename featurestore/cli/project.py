@@ -10,7 +10,11 @@ from rich.table import Table
 
 import featurestore
 from featurestore.cli.output import Chdir, Debug, Json, console, errors_as_lines, print_json
-from featurestore.reference.project import copy_project
+from featurestore.reference import copy_project, generate_raw
+
+
+SAMPLE_SEED = 1
+"""The generated files of every new project are the same."""
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +26,9 @@ def register(app: typer.Typer) -> None:
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new project's folder; it must not exist or be empty.")],
+    sample: Annotated[
+        int, typer.Option("--sample", min=0, metavar="ROWS", help="Also generate this many rows of raw CSV files.")
+    ] = 0,
     chdir: Chdir = Path(),
     as_json: Json = False,
     debug: Debug = False,
@@ -29,11 +36,12 @@ def init(
     """Make a new project from the reference one (online retail)."""
     with errors_as_lines(debug):
         made = copy_project(chdir / folder)
+        raw = made / "data" / "raw"
+        files = generate_raw(raw, sample, SAMPLE_SEED) if sample else 0
         if as_json:
-            print_json({"project": str(made)})
-        console.print(
-            f"made {made}\nput raw CSV files into {made / 'data' / 'raw'}, then run there: featurestore apply, featurestore prepare"
-        )
+            print_json({"project": str(made), "raw_files": files})
+        filled = f"{raw} holds {files} generated files" if files else f"put raw CSV files into {raw}"
+        console.print(f"made {made}\n{filled}; then run there: featurestore apply, featurestore prepare")
 
 
 def plan(chdir: Chdir = Path(), as_json: Json = False, debug: Debug = False) -> None:

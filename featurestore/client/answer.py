@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from featurestore.core.clock import from_microseconds
 from featurestore.core.status import FieldStatus
 from featurestore.wire.columns import Column
@@ -25,15 +28,15 @@ class OnlineFeatures:
     Attributes:
         names: the columns' names.
         columns: the values; None for a column of nulls whose type the answer did not tell.
-        status_codes: FieldStatus numbers.
-        event_us: event times in microseconds since the epoch; 0 where there is none.
+        status_codes: FieldStatus numbers, uint8.
+        event_us: event times in microseconds since the epoch, int64; 0 where there is none.
         key_count: how many of the columns, from the left, are join keys.
     """
 
     names: tuple[str, ...]
     columns: tuple[Column | None, ...]
-    status_codes: tuple[list[int], ...]
-    event_us: tuple[list[int], ...]
+    status_codes: tuple[NDArray[np.uint8], ...]
+    event_us: tuple[NDArray[np.int64], ...]
     key_count: int
 
     def to_dict(self) -> dict[str, list[Any]]:
@@ -47,14 +50,18 @@ class OnlineFeatures:
         """Name -> each value's status: PRESENT, NULL_VALUE, NOT_FOUND or OUTSIDE_MAX_AGE; PRESENT for join keys."""
         labels = {status.value: status.name for status in FieldStatus}
         return {
-            name: [labels.get(code, str(code)) for code in codes] for name, codes in zip(self.names, self.status_codes, strict=True)
+            name: [labels.get(code, str(code)) for code in codes.tolist()]
+            for name, codes in zip(self.names, self.status_codes, strict=True)
         }
 
     def event_timestamps(self) -> dict[str, list[datetime | None]]:
         """Feature -> the event time (UTC) of the row each value comes from; None where there was no row."""
         features = list(zip(self.names, self.status_codes, self.event_us, strict=True))[self.key_count :]
         return {
-            name: [from_microseconds(time) if code in _DATED else None for code, time in zip(codes, times, strict=True)]
+            name: [
+                from_microseconds(time) if code in _DATED else None
+                for code, time in zip(codes.tolist(), times.tolist(), strict=True)
+            ]
             for name, codes, times in features
         }
 

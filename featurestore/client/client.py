@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 import grpc
+import numpy as np
 
 from featurestore.client.answer import OnlineFeatures
 from featurestore.client.entities import EntityRows, entity_columns
@@ -61,7 +62,13 @@ class Client:
         keys = entity_columns(entity_rows)
         request = wire.encode_online_request(wanted, keys, full_feature_names=full_feature_names)
         answer = wire.parse_online_response(self._call(self._get_online_features, request))
-        return OnlineFeatures(answer.names, answer.columns, answer.statuses, answer.event_us, len(keys))
+        return OnlineFeatures(
+            answer.names,
+            answer.columns,
+            tuple(np.array(statuses, dtype=np.uint8) for statuses in answer.statuses),
+            tuple(np.array(times, dtype=np.int64) for times in answer.event_us),
+            len(keys),
+        )
 
     def serving_info(self) -> str:
         """The server's version."""

@@ -62,7 +62,7 @@ def run_raw(
     columns = [column.name for column in contract.columns]
     checked = check_files(new.fresh, columns, source, config.root)
     read = _read(checked, columns, source, config)
-    raw = read.unique(columns, keep="last", maintain_order=True)
+    raw = read.unique(columns, keep="first", maintain_order=True)
     judged = _transformed(table, judge(raw.lazy(), contract).collect(), inputs)
     settled = settle(table, judged, existing.scan() if existing else None)
 

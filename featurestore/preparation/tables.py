@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from featurestore import registry
 from featurestore.core import catalog
 from featurestore.core.errors import DefinitionError, nearest
 from featurestore.core.types import ValueType
 from featurestore.preparation.places import table_path
-from featurestore.registry.feast_sources import delta_source
 from featurestore.validation import Contract, compile_contract
 
 Kind = Literal["polars", "sql"]
@@ -81,7 +81,7 @@ class Table:
     @cached_property
     def source(self) -> Any:
         """A Feast FileSource (Delta) over the published table, for any Feast object to stand on. The same object each time."""
-        return delta_source(self.name, self.path, self.timestamp_field, self.created_timestamp_column)
+        return registry.delta_source(self.name, self.path, self.timestamp_field, self.created_timestamp_column)
 
 
 def table(

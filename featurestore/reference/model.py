@@ -26,6 +26,9 @@ EVERY = timedelta(days=14)
 TEST_SHARE = 0.3
 """Share of the rounds, the latest ones, that the model is judged on."""
 
+FEWEST_ROWS = 100
+"""Rows that each part, the one learned from and the one judged on, must have."""
+
 SERVICE = "repurchase_v1"
 """The feature service the model reads."""
 LABEL = "bought_again"
@@ -104,7 +107,7 @@ def train(training_set: pl.DataFrame) -> Model | None:
     """Learn from the earlier rounds of a training set (questions joined with the service's features), judge on the later ones.
 
     A round is learned from only if its 30 days were over before the first round judged. Returns None where the data are too few:
-    one of the parts is empty, or has but one outcome.
+    one of the parts has less than FEWEST_ROWS, or but one outcome.
     """
     rounds = training_set["event_timestamp"].unique().sort()
     if len(rounds) < 2:
@@ -112,7 +115,7 @@ def train(training_set: pl.DataFrame) -> Model | None:
     first_test = rounds[min(int(len(rounds) * (1 - TEST_SHARE)), len(rounds) - 1)]
     early = training_set.filter(pl.col("event_timestamp") + HORIZON <= first_test)
     late = training_set.filter(pl.col("event_timestamp") >= first_test)
-    if early[LABEL].n_unique() < 2 or late[LABEL].n_unique() < 2:
+    if min(early.height, late.height) < FEWEST_ROWS or early[LABEL].n_unique() < 2 or late[LABEL].n_unique() < 2:
         return None
     classifier = make_pipeline(
         FunctionTransformer(_signed_log),

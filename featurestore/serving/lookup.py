@@ -109,7 +109,8 @@ class Lookup:
         rows = self._codec(view).decode(raw, part.features)
         status, times = judge(rows.found, rows.event_us, view.ttl, now)
         visible = status == FieldStatus.PRESENT
-        return [(*_shown(column, visible, status), times) for column in rows.columns]
+        mask = None if visible.all() else visible
+        return [(*_shown(column, mask, status), times) for column in rows.columns]
 
     def _codec(self, view: View) -> RowCodec:
         # Two threads may both build one at first; either serves.
@@ -133,8 +134,10 @@ def judge(
     return status, np.where(exists, event_us, 0)
 
 
-def _shown(column: Column, visible: NDArray[np.bool_], status: NDArray[np.uint8]) -> tuple[Column, NDArray[np.uint8]]:
-    """The column with invisible rows as nulls, and its statuses."""
-    valid = visible if column.valid is None else visible & column.valid
-    shown = status if column.valid is None else np.where(visible & ~column.valid, np.uint8(FieldStatus.NULL_VALUE), status)
-    return Column(column.dtype, column.values, column.offsets, valid), shown
+def _shown(column: Column, visible: NDArray[np.bool_] | None, status: NDArray[np.uint8]) -> tuple[Column, NDArray[np.uint8]]:
+    """The column with invisible rows as nulls, and its statuses; `visible` is None where every row is."""
+    if column.valid is None:
+        return column if visible is None else Column(column.dtype, column.values, column.offsets, visible), status
+    valid = column.valid if visible is None else visible & column.valid
+    null = ~column.valid if visible is None else visible & ~column.valid
+    return Column(column.dtype, column.values, column.offsets, valid), np.where(null, np.uint8(FieldStatus.NULL_VALUE), status)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from types import FrameType
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -24,6 +25,8 @@ from featurestore.wire import serving as wire
 
 LARGEST_MESSAGE = 64 * 2**20
 """Bytes of the largest request taken and response given."""
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Server:
@@ -136,22 +139,37 @@ def serve(
     Raises:
         NotMaterializedError, CorruptDataError, StoreError: as `Server` and its `start`.
     """
-    told = threading.Event()
-    before: dict[signal.Signals, Any] = {}
-
-    def tell(number: int, frame: FrameType | None) -> None:
-        told.set()
-        for known, handler in before.items():
-            signal.signal(known, handler)
-
     server = Server(config, host, port, clock=clock)
     address = server.start()
-    for known in (signal.SIGTERM, signal.SIGINT):
-        before[known] = signal.signal(known, tell)
     try:
-        announce(address)
-        told.wait()
+        with _stop_signal() as wait:
+            announce(address)
+            wait()
     finally:
-        for known, handler in before.items():
-            signal.signal(known, handler)
         server.stop(grace_seconds)
+
+
+@contextmanager
+def _stop_signal() -> Iterator[Callable[[], None]]:
+    """Hold SIGTERM and SIGINT for the block; the function it gives waits for one. After the block they act as before.
+
+    The kernel may hand a signal to any of gRPC's threads, and Python's handler would then wait for the main thread to wake up by
+    itself. So the main thread sleeps in a read of a pipe, into which Python writes each signal's number as it comes.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in _STOP_SIGNALS}
+
+    def wait() -> None:
+        while os.read(reader, 1)[0] not in _STOP_SIGNALS:
+            pass
+
+    try:
+        yield wait
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        os.close(writer)
+        os.close(reader)

@@ -17,7 +17,7 @@ ENTITY_ROWS = 100_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 END = START + timedelta(days=30)
 
-DEFINITIONS = '''
+DEFINITIONS = """
 from datetime import timedelta
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.types import Float64, Int64
@@ -32,7 +32,7 @@ stats = FeatureView(
     source=source,
     online=True,
 )
-'''
+"""
 
 CONFIGURATION = """
 project: bench

@@ -29,7 +29,9 @@ def run(bench: data.Bench) -> Iterator[Figure]:
 
     feast = feast_store(bench)
     frame = bench.entities.to_pandas()
-    feast_seconds, feast_table = seconds(lambda: feast.get_historical_features(entity_df=frame, features=references).to_arrow(), runs=2)
+    feast_seconds, feast_table = seconds(
+        lambda: feast.get_historical_features(entity_df=frame, features=references).to_arrow(), runs=2
+    )
     _assert_equal(our_table, feast_table)
 
     connection = duckdb.connect()
@@ -38,13 +40,17 @@ def run(bench: data.Bench) -> Iterator[Figure]:
     raw_seconds, _ = seconds(lambda: connection.sql(query).to_arrow_table())
 
     ours_text = f"{our_seconds:.2f} s"
-    yield Figure("point-in-time join 100,000 x 50", ours_text, f"{feast_seconds:.2f} s (duckdb store)", feast_seconds / our_seconds, 3)
-    yield Figure("point-in-time join 100,000 x 50", ours_text, f"{raw_seconds:.2f} s (raw DuckDB ASOF)", raw_seconds / our_seconds, None)
+    yield Figure(
+        "point-in-time join 100,000 x 50", ours_text, f"{feast_seconds:.2f} s (duckdb store)", feast_seconds / our_seconds, 3
+    )
+    yield Figure(
+        "point-in-time join 100,000 x 50", ours_text, f"{raw_seconds:.2f} s (raw DuckDB ASOF)", raw_seconds / our_seconds, None
+    )
 
 
 def _assert_equal(ours: pa.Table, theirs: pa.Table) -> None:
     """Cell by cell after sorting by the row number: Feast returns the rows in another order."""
     a = pl.DataFrame(pl.from_arrow(ours)).sort("row").select(["row", *NAMES])
     b = pl.DataFrame(pl.from_arrow(theirs)).sort("row").select(["row", *NAMES])
-    if not a.equals(b.cast(dict(a.schema)), null_equal=True):
+    if not a.equals(b.cast(pl.Schema(a.schema)), null_equal=True):
         raise AssertionError("the point-in-time join differs from Feast's")

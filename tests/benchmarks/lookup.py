@@ -12,7 +12,8 @@ import grpc
 import numpy as np
 
 import featurestore
-from featurestore.wire.serving import GET_ONLINE_FEATURES, encode_online_request
+from featurestore.client.entities import entity_columns
+from featurestore.wire.serving import GET_ONLINE_FEATURES, SERVICE, encode_online_request
 from tests.benchmarks import data
 from tests.benchmarks.feast_peer import feast_store
 from tests.benchmarks.measure import Figure, rate
@@ -45,9 +46,7 @@ def run(bench: data.Bench) -> Iterator[Figure]:
         _assert_equal(ours, feast, references, entities)
         mine = rate(lambda r=references, e=entities: ours.get_online_features(features=r, entity_rows=e))  # type: ignore[misc]
         theirs = rate(lambda r=references, e=entities: feast.get_online_features(features=r, entity_rows=e))  # type: ignore[misc]
-        yield Figure(
-            f"lookup in process, {rows} x {width}", f"{1e3 / mine:.3f} ms", f"{1e3 / theirs:.2f} ms", mine / theirs, None
-        )
+        yield Figure(f"lookup in process, {rows} x {width}", f"{1e3 / mine:.3f} ms", f"{1e3 / theirs:.2f} ms", mine / theirs, None)
     yield from _served(bench, keys)
 
 
@@ -68,8 +67,8 @@ def _served(bench: data.Bench, keys: np.ndarray[tuple[int], np.dtype[np.int64]])
             address = server.stdout.readline().split()[-1]
             for rows, width in SHAPES:
                 references = [f"stats:f{i}" for i in range(data.FEATURES - width, data.FEATURES)]
-                request = encode_online_request(references, {"driver_id": [int(key) for key in keys[:rows]]})
-                answer, mine = _requests(address, GET_ONLINE_FEATURES, request)
+                request = encode_online_request(references, entity_columns({"driver_id": [int(key) for key in keys[:rows]]}))
+                answer, mine = _requests(address, f"/{SERVICE}/{GET_ONLINE_FEATURES}", request)
                 with subprocess.Popen([sys.executable, "-c", ECHO], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as echo:
                     assert echo.stdin is not None
                     assert echo.stdout is not None
@@ -78,7 +77,11 @@ def _served(bench: data.Bench, keys: np.ndarray[tuple[int], np.dtype[np.int64]])
                     _, bare = _requests(f"127.0.0.1:{int(echo.stdout.readline())}", "/Echo/Answer", request)
                     echo.terminate()
                 yield Figure(
-                    f"ServingService, {rows} x {width}, 4 callers", f"{mine:,.0f} requests/s", f"{bare:,.0f} requests/s (bare echo)", mine / bare, None
+                    f"ServingService, {rows} x {width}, 4 callers",
+                    f"{mine:,.0f} requests/s",
+                    f"{bare:,.0f} requests/s (bare echo)",
+                    mine / bare,
+                    None,
                 )
         finally:
             server.terminate()

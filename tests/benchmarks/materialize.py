@@ -27,4 +27,6 @@ def run(bench: data.Bench) -> Iterator[Figure]:
     feast_seconds = time.perf_counter() - start
 
     our_rate, feast_rate = written / our_seconds, data.KEYS / feast_seconds
-    yield Figure("materialize 20,000 keys x 50", f"{our_rate:,.0f} keys/s", f"{feast_rate:,.0f} keys/s (sqlite)", our_rate / feast_rate, 40)
+    yield Figure(
+        "materialize 20,000 keys x 50", f"{our_rate:,.0f} keys/s", f"{feast_rate:,.0f} keys/s (sqlite)", our_rate / feast_rate, 40
+    )

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import grpc
 
-from featurestore.wire.serving import GET_ONLINE_FEATURES, encode_online_request
+from featurestore.client.entities import entity_columns
+from featurestore.wire.serving import GET_ONLINE_FEATURES, SERVICE, encode_online_request
 from tests.benchmarks import data
 from tests.benchmarks.measure import Figure, seconds
 
@@ -22,7 +23,9 @@ def run(bench: data.Bench) -> Iterator[Figure]:
     bare, _ = seconds(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), runs=5)
     whole, _ = seconds(lambda: subprocess.run([sys.executable, "-c", "import featurestore"], check=True), runs=5)
     spent = whole - bare
-    yield Figure("import featurestore", f"{spent * 1e3:.0f} ms", f"limit 150 ms (bare python {bare * 1e3:.0f} ms)", IMPORT_LIMIT / spent, 1)
+    yield Figure(
+        "import featurestore", f"{spent * 1e3:.0f} ms", f"limit 150 ms (bare python {bare * 1e3:.0f} ms)", IMPORT_LIMIT / spent, 1
+    )
     best = min(_first_answer(bench) for _ in range(3))
     yield Figure("server start to first answer", f"{best:.2f} s", "limit 1 s", ANSWER_LIMIT / best, 1)
 
@@ -35,7 +38,9 @@ def _first_answer(bench: data.Bench) -> float:
             assert server.stdout is not None
             address = server.stdout.readline().split()[-1]
             with grpc.insecure_channel(address) as channel:
-                channel.unary_unary(GET_ONLINE_FEATURES)(encode_online_request(["stats:f0"], {"driver_id": [1]}), timeout=10)
+                channel.unary_unary(f"/{SERVICE}/{GET_ONLINE_FEATURES}")(
+                    encode_online_request(["stats:f0"], entity_columns({"driver_id": [1]})), timeout=10
+                )
             return time.perf_counter() - start
         finally:
             server.terminate()

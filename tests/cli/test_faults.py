@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -61,12 +62,12 @@ def missing_folder(project: Path) -> None:
     shutil.rmtree(project / "data" / "raw")
 
 
-def cut(text: str) -> Callable[[Path], None]:
-    return lambda project: third(project).write_text(HEADER + text) and None
+def cut(text: str) -> Callable[[Path], object]:
+    return lambda project: third(project).write_text(HEADER + text)
 
 
-def raw(content: bytes) -> Callable[[Path], None]:
-    return lambda project: third(project).write_bytes(content) and None
+def raw(content: bytes) -> Callable[[Path], object]:
+    return lambda project: third(project).write_bytes(content)
 
 
 RAW_FAULTS = {
@@ -76,11 +77,14 @@ RAW_FAULTS = {
     "a quoted field is cut": (cut('9,"an'), r"2026-01-03\.csv"),
     "a column is missing": (raw(b"id,buyer,sold_at\n9,ann,2026-01-03 10:00:00\n"), r"2026-01-03\.csv.*amount"),
     "a column is extra": (raw(b"id,buyer,amount,sold_at,colour\n9,ann,1,2026-01-03 10:00:00,red\n"), r"2026-01-03\.csv.*colour"),
-    "a column is renamed": (raw(b"id,buyer,amout,sold_at\n9,ann,1,2026-01-03 10:00:00\n"), r"2026-01-03\.csv.*amount.*amout|amout.*amount"),
+    "a column is renamed": (
+        raw(b"id,buyer,amout,sold_at\n9,ann,1,2026-01-03 10:00:00\n"),
+        r"2026-01-03\.csv.*amount.*amout|amout.*amount",
+    ),
     "the bytes are no UTF-8": (raw(HEADER.encode() + b"9,\xff\xfe,1,2026-01-03 10:00:00\n"), r"2026-01-03\.csv.*UTF-8"),
     "the file is empty": (raw(b""), r"2026-01-03\.csv.*empty"),
     "a processed file has changed": (
-        lambda project: (project / "data/raw/2026-01-02.csv").write_text(DAY_TWO + "9,ann,1,2026-01-02 10:00:00\n") and None,
+        lambda project: (project / "data/raw/2026-01-02.csv").write_text(DAY_TWO + "9,ann,1,2026-01-02 10:00:00\n"),
         r"2026-01-02\.csv.*--full-refresh",
     ),
     "too many rows are refused": (cut("9,ann,-1,2026-01-03 10:00:00\n10,ann,x,2026-01-03 10:00:00\n"), r"max_quarantined"),
@@ -93,28 +97,34 @@ def test_bad_input_changes_nothing(fault: str, shop: Path) -> None:
     break_it(shop)
     before = stored(shop)
     line = one_line(run("prepare", "-c", shop))
-    assert __import__("re").search(says, line), line
+    assert re.search(says, line), line
     assert stored(shop) == before
 
 
-RETURNS_TOO_LITTLE = FEATURES.replace('.pipe(fs.cleaning.to_timestamp, "sold_at"', '.drop("buyer")\n        .pipe(fs.cleaning.to_timestamp, "sold_at"')
-RAISES = FEATURES.replace("    return (\n        raw_sales.pipe", "    raise RuntimeError('no luck today')\n    return (\n        raw_sales.pipe")
-MUTUAL = FEATURES.replace(
-    "def buyer_days(sales)", "def buyer_days(sales, buyer_weeks)"
-).replace(
+RETURNS_TOO_LITTLE = FEATURES.replace(
+    '.pipe(fs.cleaning.to_timestamp, "sold_at"', '.drop("buyer")\n        .pipe(fs.cleaning.to_timestamp, "sold_at"'
+)
+RAISES = FEATURES.replace(
+    "    return (\n        raw_sales.pipe", "    raise RuntimeError('no luck today')\n    return (\n        raw_sales.pipe"
+)
+MUTUAL = FEATURES.replace("def buyer_days(sales)", "def buyer_days(sales, buyer_weeks)").replace(
     "buyer = Entity",
-    '''@fs.sql_table(contract=BuyerDay, key=["buyer", "day_end"], timestamp_field="day_end")
+    """@fs.sql_table(contract=BuyerDay, key=["buyer", "day_end"], timestamp_field="day_end")
 def buyer_weeks(buyer_days) -> str:
     return "select * from buyer_days"
 
 
-buyer = Entity''',
+buyer = Entity""",
 )
 BAD_SQL = FEATURES.replace("sum(amount) as spend", "sum(amuont) as spend")
 DEFINITION_FAULTS = {
     "a table function returns too few columns": (RETURNS_TOO_LITTLE, CONTRACTS, r"sales.*buyer"),
     "a table function raises": (RAISES, CONTRACTS, r"sales.*RuntimeError.*no luck today"),
-    "a contract column no input has": (FEATURES, CONTRACTS.replace("    sold_at: str\n", "    sold_at: str\n    colour: str\n"), r"colour"),
+    "a contract column no input has": (
+        FEATURES,
+        CONTRACTS.replace("    sold_at: str\n", "    sold_at: str\n    colour: str\n"),
+        r"colour",
+    ),
     "two tables need each other": (MUTUAL, CONTRACTS, r"buyer_days.*buyer_weeks|buyer_weeks.*buyer_days"),
     "the SQL names no column": (BAD_SQL, CONTRACTS, r"buyer_days.*amuont"),
     "an unknown input": (FEATURES.replace("def buyer_days(sales)", "def buyer_days(sale)"), CONTRACTS, r"sale.*sales"),
@@ -130,13 +140,15 @@ def test_bad_definitions_change_nothing(fault: str, shop: Path) -> None:
     third(shop).write_text(HEADER + "9,ann,1,2026-01-03 10:00:00\n")
     before = stored(shop)
     line = one_line(run("prepare", "-c", shop, "--full-refresh"))
-    assert __import__("re").search(says, line), line
+    assert re.search(says, line), line
     assert {path: digest for path, digest in stored(shop).items() if path in before} == before
 
 
 def test_a_view_over_a_column_that_does_not_exist(shop: Path) -> None:
     schema = 'schema=[Field(name="spent", dtype=Float64)], ttl='
-    features = FEATURES.replace("ttl=", schema, 1).replace("import polars as pl\n", "import polars as pl\nfrom feast import Field\nfrom feast.types import Float64\n")
+    features = FEATURES.replace("ttl=", schema, 1).replace(
+        "import polars as pl\n", "import polars as pl\nfrom feast import Field\nfrom feast.types import Float64\n"
+    )
     (shop / "features.py").write_text(features)
     before = stored(shop)
     line = one_line(run("apply", "-c", shop))
@@ -218,7 +230,12 @@ featurestore.cli.app.main()
 
 @pytest.mark.parametrize(
     ("command", "limit"),
-    [(["prepare"], 300), (["prepare", "--full-refresh"], 300), (["materialize", "2026-01-01", "2026-01-04"], 4096), (["apply"], 100)],
+    [
+        (["prepare"], 300),
+        (["prepare", "--full-refresh"], 300),
+        (["materialize", "2026-01-01", "2026-01-04"], 4096),
+        (["apply"], 100),
+    ],
     ids=["prepare", "refresh", "materialize", "apply"],
 )
 def test_a_disk_that_is_full(command: list[str], limit: int, shop: Path) -> None:
@@ -228,7 +245,10 @@ def test_a_disk_that_is_full(command: list[str], limit: int, shop: Path) -> None
     before = stored(shop)
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(limit), *command, "-c", str(shop)],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
     )
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     assert done.returncode == 1, done.stderr

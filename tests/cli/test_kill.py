@@ -31,7 +31,9 @@ def command(arguments: list[str], project: Path, point: str | None = None) -> su
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"} | ({VARIABLE: point} if point else {})
     return subprocess.Popen(
         [sys.executable, "-m", "featurestore", *arguments, "-c", str(project)],
-        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -63,7 +65,9 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.prepare()
     store.materialize(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC))
     (project / "data" / "raw" / "2026-01-03.csv").write_text(DAY_THREE)
-    (project / "features.py").write_text(FEATURES + "\nsecond = FeatureService(name='second_v1', features=[buyer_day[['spend']]])\n")
+    (project / "features.py").write_text(
+        FEATURES + "\nsecond = FeatureService(name='second_v1', features=[buyer_day[['spend']]])\n"
+    )
     return project
 
 

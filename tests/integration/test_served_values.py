@@ -47,9 +47,7 @@ def got(value: Any) -> tuple[str | None, Any]:
     [("customer_id", "customer_days", ["customer_day", "customer_profile"]), ("stock_code", "product_days", ["product_day"])],
     ids=["customers", "products"],
 )
-def test_feasts_stub_is_served_the_historical_values(
-    key: str, table: str, views: list[str], retail: Retail, address: str
-) -> None:
+def test_feasts_stub_is_served_the_historical_values(key: str, table: str, views: list[str], retail: Retail, address: str) -> None:
     entities, features = retail.entities(key, table, most=1000), retail.features(*views)
     request = messages.GetOnlineFeaturesRequest(features=messages.FeatureList(val=features), full_feature_names=True)
     for entity in entities:

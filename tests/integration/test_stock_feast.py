@@ -30,7 +30,11 @@ def feast_command(folder: Path, *arguments: str) -> str:
 
 def test_the_feast_command_lists_the_reference_projects_views(retail: Retail) -> None:
     listed = feast_command(retail.root, "feature-views", "list")
-    assert {line.split()[0] for line in listed.splitlines()[1:] if line.strip()} == {"customer_day", "customer_profile", "product_day"}
+    assert {line.split()[0] for line in listed.splitlines()[1:] if line.strip()} == {
+        "customer_day",
+        "customer_profile",
+        "product_day",
+    }
 
 
 @pytest.mark.parametrize(
@@ -48,7 +52,9 @@ def test_stock_feast_gives_the_same_values(
     asked = pl.DataFrame({key: entities}).with_columns(event_timestamp=pl.lit(END).cast(pl.Datetime("us", "UTC")))
 
     theirs = pl.DataFrame(
-        pl.from_arrow(stock.get_historical_features(entity_df=asked.to_pandas(), features=features, full_feature_names=True).to_arrow())
+        pl.from_arrow(
+            stock.get_historical_features(entity_df=asked.to_pandas(), features=features, full_feature_names=True).to_arrow()
+        )
     )
     ours = retail.store.get_historical_features(entity_df=asked, features=features, full_feature_names=True).to_polars()
     names = [reference.replace(":", "__") for reference in features]
@@ -80,9 +86,17 @@ def test_an_unmodified_feast_repository_is_served(tmp_path: Path) -> None:
     store.materialize(end - timedelta(days=30), end)
 
     names = ["conv_rate", "acc_rate", "avg_daily_trips", "driver_config", "driver_metadata", "driver_profile"]
-    last = source.filter(pl.col("event_timestamp") <= end).sort("event_timestamp", "created").group_by("driver_id").last().sort("driver_id")
+    last = (
+        source.filter(pl.col("event_timestamp") <= end)
+        .sort("event_timestamp", "created")
+        .group_by("driver_id")
+        .last()
+        .sort("driver_id")
+    )
     drivers = last["driver_id"].to_list()
-    request = messages.GetOnlineFeaturesRequest(features=messages.FeatureList(val=[f"driver_hourly_stats:{name}" for name in names]))
+    request = messages.GetOnlineFeaturesRequest(
+        features=messages.FeatureList(val=[f"driver_hourly_stats:{name}" for name in names])
+    )
     for driver in drivers:
         request.entities["driver_id"].val.add(int64_val=driver)
     with serving(root, end) as address, grpc.insecure_channel(address) as channel:

@@ -99,6 +99,15 @@ def test_a_row_of_a_known_key_is_a_duplicate_if_equal_and_refused_if_not(tmp_pat
     ]
 
 
+def test_null_equals_null_and_nothing_else_when_rows_of_one_key_are_compared(tmp_path: Path) -> None:
+    config = project(tmp_path, day1=f"1,,2,{AT}\n2,bob,2,{AT}\n3,,2,{AT}\n")
+    report(config)
+    project(tmp_path, day2=f"1,,2.0,{AT}\n2,,2,{AT}\n3,ann,2,{AT}\n")
+    project(tmp_path, day3=f"9,dan,1,{AT}\n")  # a run must accept something
+    done = report(config)
+    assert (done.fates, done.reasons) == (Fates(4, 1, 2, 1, 0), {"duplicate_key/id": 2})
+
+
 def test_a_full_refresh_makes_the_table_and_its_quarantine_anew(tmp_path: Path) -> None:
     config = project(tmp_path, day1=GOOD + f"3,cid,-1,{AT}\n")
     report(config)

@@ -100,4 +100,7 @@ def test_too_few_data_give_no_model() -> None:
     data = training_set("spend")
     assert model.train(data.head(0)) is None
     assert model.train(data.head(60)) is None
+    small = data.filter(pl.int_range(pl.len()).over("event_timestamp") < 30)
+    assert small.height == 300
+    assert model.train(small) is None  # three rounds judged, but 90 rows
     assert model.train(data.with_columns(pl.lit(True).alias(model.LABEL))) is None

@@ -96,7 +96,9 @@ SERVED: dict[str, list[Row]] = {
 
 
 SERVE = """
+import signal
 import sys
+import threading
 from pathlib import Path
 from featurestore.core.clock import fixed_clock
 from featurestore.core.config import ProjectConfig
@@ -111,6 +113,8 @@ def clock():
     if (root / "hold").exists():  # the test holds this lookup in flight until it writes a line
         print("held", flush=True)
         sys.stdin.readline()
+    if (root / "stray").exists():  # the signal comes to a thread that is not the main one
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
     return now()
 
 

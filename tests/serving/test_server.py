@@ -249,6 +249,13 @@ def test_a_signal_lets_the_call_in_flight_finish_then_the_process_ends_well(
     assert "featurestore.serving.server" in out.split()
 
 
+def test_a_signal_that_comes_to_another_thread_is_heard(shop: Shop, served: Served) -> None:
+    (shop.root / "stray").touch()
+    with grpc.insecure_channel(served.address) as channel:
+        assert list(ask(channel, ["spend:total"], ids(1)).values[1]) == [2.5]
+        assert served.process.wait(timeout=20) == 0
+
+
 def test_a_second_signal_ends_the_process_at_once(shop: Shop, served: Served) -> None:
     (shop.root / "hold").touch()
     with grpc.insecure_channel(served.address) as channel, ThreadPoolExecutor(1) as pool:
