@@ -39,25 +39,17 @@ def prepare(
         if as_json:
             print_json(report.to_json_object())
             return
-        table = Table(
-            "table",
-            "rows in",
-            "accepted",
-            "quarantined",
-            "deduplicated",
-            "dropped",
-            "seconds",
-            "version",
-            "",
-            box=None,
-            header_style="bold",
-        )
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for name in ("table", "rows in", "accepted", "quarantined", "deduplicated", "dropped", "seconds"):
+            table.add_column(name, justify="left" if name == "table" else "right", no_wrap=True)
         for done in report.tables:
             fates = done.fates
             counts = (fates.rows_in, fates.accepted, fates.quarantined, fates.deduplicated, fates.dropped)
-            version = "" if done.version is None else str(done.version)
-            table.add_row(done.table, *(f"{n:,}" for n in counts), f"{done.seconds:.2f}", version, done.message)
+            table.add_row(done.table, *(f"{n:,}" for n in counts), f"{done.seconds:.2f}")
         console.print(table)
+        for done in report.tables:
+            if done.message:
+                console.print(f"{done.table}: {done.message}")
 
 
 @quarantine_app.command("list")

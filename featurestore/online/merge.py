@@ -12,17 +12,11 @@ from numpy.typing import NDArray
 from featurestore.online.rows import header_times, intact
 
 
-def accepted(
-    keys: Sequence[bytes],
-    rows: Sequence[bytes],
-    stored: Callable[[bytes], bytes | None],
-    *,
-    ties: bool = True,
-) -> list[tuple[bytes, bytes]]:
+def accepted(keys: Sequence[bytes], rows: Sequence[bytes], stored: Callable[[bytes], bytes | None]) -> list[tuple[bytes, bytes]]:
     """The (key, row) pairs to write, in key order; `stored` gives the row that is there.
 
-    A row is written unless the stored one has a greater (event time, created time); at equal times if `ties`. A row that is
-    there already is not written again, and one that fails its checksum always gives way. Of several rows for one key the
+    A row is written unless the stored one has a greater (event time, created time). A row that is there already is not
+    written again, and a stored one that fails its checksum always gives way. Of several rows for one key the
     greatest times win, at equal times the last given.
     """
     pairs = dict(zip(keys, rows, strict=True))
@@ -34,18 +28,16 @@ def accepted(
     there = list(map(stored, map(itemgetter(0), ordered)))
     if there.count(None) == len(there):
         return ordered
-    return list(compress(ordered, _wins([row for _, row in ordered], there, ties).tolist()))
+    return list(compress(ordered, _wins([row for _, row in ordered], there).tolist()))
 
 
-def _wins(rows: Sequence[bytes], there: Sequence[bytes | None], ties: bool) -> NDArray[np.bool_]:
+def _wins(rows: Sequence[bytes], there: Sequence[bytes | None]) -> NDArray[np.bool_]:
     known = np.fromiter((row is not None for row in there), dtype=np.bool_, count=len(there))
     old = [row for row in there if row is not None]
     new = list(compress(rows, known.tolist()))
     event, created = header_times(new)
     old_event, old_created = header_times(old)
-    newer = (event > old_event) | ((event == old_event) & (created > old_created))
-    if ties:
-        newer |= (event == old_event) & (created == old_created)
+    newer = (event > old_event) | ((event == old_event) & (created >= old_created))
     newer |= ~intact(old)
     newer &= np.fromiter((a != b for a, b in zip(new, old, strict=True)), dtype=np.bool_, count=len(new))
     wins = np.ones(len(rows), dtype=np.bool_)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote
@@ -28,12 +29,20 @@ _CARRIED_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Built:
-    """A new file, and the published one it began as a copy of, with that one's transaction number at the time."""
+class _Base:
+    """A view's published file, and a read transaction that keeps the moment at which it was copied."""
 
     record: FileRecord
-    base: OpenFile | None
-    base_transaction: int
+    file: OpenFile
+    moment: lmdb.Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """A new file, and what it began as a copy of."""
+
+    record: FileRecord
+    base: _Base | None
 
 
 class LmdbPublication:
@@ -61,17 +70,13 @@ class LmdbPublication:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._begun.append(path)
             _remove(path)  # a lock file that outlived its data would tie the new file to the old one's readers
-            old, base = self._base(view)
+            base = self._base(view)
             if base is not None:
-                base.env.copy(str(path))
-            env = lmdb.open(str(path), subdir=False, map_size=MAP_BYTES, sync=False, metasync=False, lock=False, mode=0o644)
-            try:
-                base_transaction = env.info()["last_txnid"]
+                base.file.env.copy(str(path), compact=True, txn=base.moment)
+            with _building(path) as env:
                 written = sum(_merge(env, batch) for batch in batches)
                 env.sync(True)
                 keys = env.stat()["entries"]
-            finally:
-                env.close()
             for folder in (path.parent, path.parent.parent, self._root):
                 sync_folder(folder)
             size = path.stat().st_size
@@ -81,7 +86,7 @@ class LmdbPublication:
             raise StoreError(
                 f"cannot write {path}: {error.strerror or error}", "free space or rights there, then run again"
             ) from error
-        marks = [mark for mark in (watermark_us, old.watermark_us if old else None) if mark is not None]
+        marks = [mark for mark in (watermark_us, base.record.watermark_us if base else None) if mark is not None]
         record = FileRecord(
             file=str(path.relative_to(self._root)),
             generation=self._generation,
@@ -91,7 +96,7 @@ class LmdbPublication:
             watermark_us=max(marks, default=None),
             written_us=self._clock(),
         )
-        self._built[view.name] = _Built(record, base, base_transaction)
+        self._built[view.name] = _Built(record, base)
         return written
 
     def commit(self) -> None:
@@ -118,50 +123,62 @@ class LmdbPublication:
             for path in self._begun:
                 _remove(path)
 
-    def _base(self, view: View) -> tuple[FileRecord | None, OpenFile | None]:
+    def _base(self, view: View) -> _Base | None:
         """The view's present file, if it is of the same definition and still there."""
         record = self._current.views.get(view.name)
         if record is None or record.fingerprint != view.fingerprint:
-            return None, None
+            return None
         try:
             file = POOL.acquire(self._root / record.file, record.size)
         except FileNotFoundError:
-            return None, None  # deleted by its owner, as the remedy for a damaged file says
+            return None  # deleted by its owner, as the remedy for a damaged file says
         self._uses.callback(POOL.release, file)
-        return record, file
+        moment = file.env.begin()
+        self._uses.callback(moment.abort)
+        return _Base(record, file, moment)
 
     def _hold_and_carry(self, built: _Built, locks: ExitStack) -> FileRecord:
+        """Keep writers out of the base, and take over what they have written since it was copied."""
         if built.base is None:
             return built.record
         path = self._root / built.record.file
         try:
-            held = built.base.env.begin(write=True)
+            held = built.base.file.env.begin(write=True)
             locks.callback(held.abort)
-            if held.id() == built.base_transaction + 1:
+            if held.id() == built.base.moment.id() + 1:
                 return built.record
-            env = lmdb.open(str(path), subdir=False, map_size=MAP_BYTES, sync=False, metasync=False, lock=False)
-            try:
+            with _building(path) as env:
                 rows = iter(held.cursor().iternext())
                 while batch := list(islice(rows, _CARRIED_ROWS)):
-                    keys, values = zip(*batch, strict=True)
-                    _merge(env, (keys, values), ties=False)
+                    # What has not changed must not compete: at equal times it would undo a correction in the new file.
+                    before = map(built.base.moment.get, map(itemgetter(0), batch))
+                    changed = [pair for pair, old in zip(batch, before, strict=True) if pair[1] != old]
+                    _merge(env, ([key for key, _ in changed], [row for _, row in changed]))
                 env.sync(True)
-            finally:
-                env.close()
+                return replace(built.record, keys=env.stat()["entries"])
         except lmdb.Error as error:
             raise translated(error, path) from error
-        return built.record
 
 
-def _merge(env: lmdb.Environment, batch: Batch, *, ties: bool = True) -> int:
+@contextmanager
+def _building(path: Path) -> Iterator[lmdb.Environment]:
+    """A file that nobody else sees yet: without locks, and flushed when its writer says so."""
+    env = lmdb.open(str(path), subdir=False, map_size=MAP_BYTES, sync=False, metasync=False, lock=False, mode=0o644)
+    try:
+        yield env
+    finally:
+        env.close()
+
+
+def _merge(env: lmdb.Environment, batch: Batch) -> int:
     with env.begin(write=True) as txn:
-        return put_newer(txn, batch, ties=ties)
+        return put_newer(txn, batch)
 
 
-def put_newer(txn: lmdb.Transaction, batch: Batch, *, ties: bool = True) -> int:
+def put_newer(txn: lmdb.Transaction, batch: Batch) -> int:
     """Write what is newer of a batch; returns how many rows that is."""
     keys, rows = batch
-    pairs = accepted(keys, rows, cast(Callable[[bytes], bytes | None], txn.get), ties=ties)
+    pairs = accepted(keys, rows, cast(Callable[[bytes], bytes | None], txn.get))
     if pairs:
         # Keys come sorted, so into an empty file they can be appended without a search.
         txn.cursor().putmulti(pairs, append=txn.stat()["entries"] == 0)

@@ -23,7 +23,7 @@ from featurestore.core.selection import Selection
 from featurestore.core.status import FieldStatus
 from featurestore.serving.state import ServingState
 from featurestore.wire import serving as wire
-from featurestore.wire.faults import TRAILER, to_trailer
+from featurestore.wire.faults import TRAILER, to_message, to_trailer
 
 _log = logging.getLogger("featurestore.serving")
 
@@ -36,9 +36,6 @@ CODES: dict[type[FeatureStoreError], grpc.StatusCode] = {
     BusyError: grpc.StatusCode.UNAVAILABLE,
 }
 """The gRPC status of each error a lookup may end in. Any other is a fault of ours: INTERNAL."""
-
-LONGEST_MESSAGE = 1000
-"""Characters of an error sent to the caller: statuses travel in headers, which gRPC limits to 8 KiB."""
 
 
 class FeatureService:
@@ -93,7 +90,7 @@ def _with_status(method: Callable[[bytes], bytes]) -> Callable[[bytes, grpc.Serv
             if code not in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
                 _log.error("a lookup failed: %s", error)
             context.set_trailing_metadata(((TRAILER, to_trailer(error)),))
-            _abort(context, code, str(error))
+            _abort(context, code, to_message(error))
         except Exception:  # noqa: BLE001 - the process's outermost edge: a fault of ours must not reach the caller as a traceback
             _log.exception("a lookup failed unexpectedly")
             _abort(context, grpc.StatusCode.INTERNAL, "the server failed unexpectedly; its log says more")
@@ -102,6 +99,5 @@ def _with_status(method: Callable[[bytes], bytes]) -> Callable[[bytes, grpc.Serv
 
 
 def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, message: str) -> NoReturn:
-    text = message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 3] + "..."
-    context.abort(code, text)
+    context.abort(code, message)
     raise AssertionError("abort raises")

@@ -57,30 +57,27 @@ def moment(us: int | None) -> datetime | None:
     return None if us is None else EPOCH + timedelta(microseconds=us)
 
 
-# Few values of everything, so that keys, times and whole rows coincide; times on both sides of 1970.
-ticks = st.integers(-6, 6)
-keys = st.one_of(st.none(), st.sampled_from([1, 2, 2**63 - 1]))
-words = st.one_of(st.none(), st.sampled_from(["", "a", "é"]))
-source_rows: st.SearchStrategy[list[Row]] = st.lists(
-    st.fixed_dictionaries(
-        {
-            "k": keys,
-            "s": words,
-            "t": st.one_of(st.none(), ticks, ticks, ticks),
-            "c": st.one_of(st.none(), ticks),
-            "whole": st.one_of(st.none(), st.sampled_from([-(2**63), 0, 2**63 - 1])),
-            "ratio": st.one_of(st.none(), st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, 1.5])),
-            "text": words,
-            "flag": st.one_of(st.none(), st.booleans()),
-            "many": st.one_of(st.none(), st.lists(st.integers(0, 1), max_size=2)),
-        }
-    ),
-    max_size=40,
+# Few values of everything and many rows, so that keys, times, and whole rows but for one feature coincide; times on both sides of 1970.
+ticks = st.integers(-3, 3)
+keys = st.sampled_from([1, 1, 1, 1, 2, 2**63 - 1, None])
+words = st.sampled_from(["a", "a", "a", "é", "", None])
+source_row: st.SearchStrategy[Row] = st.fixed_dictionaries(
+    {
+        "k": keys,
+        "s": words,
+        "t": st.sampled_from([-3, -2, -1, 0, 1, 2, 3, None]),
+        "c": st.sampled_from([-2, 0, 0, 2, 4, None]),
+        "whole": st.sampled_from([2**63 - 1, 2**63 - 1, -(2**63), None]),
+        "ratio": st.sampled_from([0.0, 0.0, -0.0, -0.0, math.nan, math.inf, -math.inf, None]),
+        "text": words,
+        "flag": st.sampled_from([True, True, False, None]),
+        "many": st.sampled_from([[0], [0], [0, 1], [1], [], None]),
+    }
 )
-entity_rows: st.SearchStrategy[list[Row]] = st.lists(
-    st.fixed_dictionaries({"k": keys, "s": words, "at": st.one_of(st.none(), st.integers(-8, 8))}), max_size=30
-)
-ttls = st.one_of(st.none(), st.integers(0, 5))
+source_rows = st.one_of(st.lists(source_row, max_size=3), st.lists(source_row, min_size=30, max_size=60))
+entity_row: st.SearchStrategy[Row] = st.fixed_dictionaries({"k": keys, "s": words, "at": st.sampled_from([*range(-5, 7), None])})
+entity_rows = st.one_of(st.lists(entity_row, max_size=3), st.lists(entity_row, min_size=20, max_size=40))
+ttls = st.sampled_from([None, 0, 1, 2, 4])
 
 
 def rank(value: Any) -> tuple[Any, ...]:

@@ -216,6 +216,15 @@ def test_rows_written_in_place_while_the_next_generation_is_written_are_kept(sto
     assert read(store, [1, 2, 3, 4]) == [row(5, b"new"), row(6, b"pushed"), row(2, b"pushed"), row(4, b"pushed")]
 
 
+def test_a_correction_in_place_while_the_next_generation_is_written_is_kept_and_undoes_none(store: OnlineStore) -> None:
+    publish(store, {1: row(5, b"wrong"), 2: row(5, b"wrong"), 3: row(5, b"held")})
+    with store.publication() as publication:
+        publication.write(SPEND, [(spend_keys([1, 3]), spend_rows([row(5, b"published"), row(4)]))], 9)
+        upsert(store, {2: row(5, b"pushed"), 3: row(5, b"pushed")})
+        publication.commit()
+    assert read(store, [1, 2, 3]) == [row(5, b"published"), row(5, b"pushed"), row(5, b"pushed")]
+
+
 def test_rows_without_as_many_keys_are_refused(store: OnlineStore) -> None:
     with pytest.raises(InvalidInputError, match="2 keys but 1 rows"):
         store.upsert(SPEND, spend_keys([1, 2]), spend_rows([row(1)]))

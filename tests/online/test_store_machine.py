@@ -70,9 +70,14 @@ class StoreMachine(RuleBasedStateMachine):
             return
         with self.store.publication() as publication:
             publication.write(view, [(spend_keys(published), spend_rows(list(published.values()), view))], None)
+            before = dict(self.held[view.name])
             assert upsert(self.store, pushed, view) == self.take(view, pushed)
             publication.commit()
+        # It ends as if what the pushes changed had come after the publication.
+        changed = {key: row for key, row in pushed.items() if self.held[view.name][key] != before.get(key)}
+        self.held[view.name] = before
         self.take(view, published)
+        self.take(view, changed)
 
     @rule(view=VIEWS, rows=ROWS)
     def abandon(self, view: View, rows: dict[int, Stored]) -> None:
