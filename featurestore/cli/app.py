@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -27,12 +27,12 @@ _MODULES = {
 
 
 class _Commands(TyperGroup):
-    """Finds commands by name in `_MODULES`."""
+    """Finds commands by name in `_MODULES`. Typer has its own copy of click, whose types have no public name: hence Any."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(_MODULES)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in _MODULES:
             return None
         group = typer.Typer(rich_markup_mode=None)

@@ -12,7 +12,6 @@ import featurestore
 from featurestore.cli.output import Chdir, Debug, Json, console, errors_as_lines, print_json
 from featurestore.reference import copy_project, generate_raw
 
-
 SAMPLE_SEED = 1
 """The generated files of every new project are the same."""
 

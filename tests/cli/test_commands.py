@@ -159,8 +159,8 @@ def test_a_wheel_installed_alone_runs_the_demo(tmp_path: Path) -> None:
     assert "featurestore/reference/schemas/retail.py" in zipfile.ZipFile(wheel).namelist()
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
-    constraints = ["--constraint", root / "constraints.txt"]
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *constraints, wheel], check=True, cwd=tmp_path)
+    constraints = str(root / "constraints.txt")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--constraint", constraints, wheel], check=True, cwd=tmp_path)
     done = subprocess.run(
         [python.with_name("featurestore"), "demo", "--rows", "20000", "--json"],
         capture_output=True,
