@@ -61,7 +61,7 @@ def _assert_equal(ours: Any, feast: Any, references: list[str], entities: list[d
 
 def _served(bench: data.Bench, keys: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[Figure]:
     command = [sys.executable, "-m", "featurestore", "serve", "-c", str(bench.ours), "--port", "0", "--as-of", data.END.isoformat()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             assert server.stdout is not None
             address = server.stdout.readline().split()[-1]

@@ -33,7 +33,7 @@ def run(bench: data.Bench) -> Iterator[Figure]:
 def _first_answer(bench: data.Bench) -> float:
     command = [sys.executable, "-m", "featurestore", "serve", "-c", str(bench.ours), "--port", "0", "--as-of", data.END.isoformat()]
     start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             assert server.stdout is not None
             address = server.stdout.readline().split()[-1]
