@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from featurestore.registry.catalog_file import load as load_catalog
 from featurestore.registry.catalog_file import save as save_catalog
+from featurestore.registry.feast_import import import_feast
 from featurestore.registry.project_file import load_config
 
 if TYPE_CHECKING:
@@ -39,5 +40,6 @@ _NEED_FEAST = {
 
 def __getattr__(name: str) -> Any:
     if name in _NEED_FEAST:
+        import_feast()
         return getattr(import_module(f"{__name__}.{_NEED_FEAST[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
