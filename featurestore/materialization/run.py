@@ -106,18 +106,21 @@ def _carry(step: Step, root: Path, publication: Publication, progress: Progress,
 
 def _batches(view: View, latest: LatestRows, progress: Progress) -> Iterator[tuple[list[bytes], list[bytes]]]:
     codec, done = RowCodec(view), 0
+    fields = (*view.join_keys, *view.features)
     progress(STAGE, view.name, 0, latest.keys)
     for batch in latest.reader:
-        keys = [column_from_arrow(batch.column(key.name), key.dtype, key.name) for key in view.join_keys]
-        features = [column_from_arrow(batch.column(f.name), f.dtype, f.name) for f in view.features]
-        rows = codec.encode(features, _times(batch, "event_timestamp"), _times(batch, "created_timestamp"))
+        # By position: a feature may be called event_timestamp too.
+        *values, event, created = batch.columns
+        columns = [column_from_arrow(array, f.dtype, f.name) for array, f in zip(values, fields, strict=True)]
+        keys, features = columns[: len(view.join_keys)], columns[len(view.join_keys) :]
+        rows = codec.encode(features, _times(event, "event time"), _times(created, "created time"))
         if rows:  # an empty batch of a view without entities has the constant key, but no row
             yield encode_keys(keys, [key.name for key in view.join_keys]), rows
         done += batch.num_rows
         progress(STAGE, view.name, done, latest.keys)
 
 
-def _times(batch: pa.RecordBatch, name: str) -> NDArray[np.int64]:
-    column = column_from_arrow(batch.column(name), ValueType.UNIX_TIMESTAMP, name)
+def _times(array: pa.Array, name: str) -> NDArray[np.int64]:
+    column = column_from_arrow(array, ValueType.UNIX_TIMESTAMP, name)
     times = column.values.astype(np.int64)
     return times if column.valid is None else np.where(column.valid, times, NO_CREATED_TIME)

@@ -35,8 +35,8 @@ def import_feast() -> None:
             return target
         return checked(target, **options)
 
-    typeguard.typechecked = selectively  # type: ignore[assignment]
+    typeguard.typechecked = selectively
     try:
         import_module("feast")
     finally:
-        typeguard.typechecked = checked  # type: ignore[assignment]
+        typeguard.typechecked = checked

@@ -281,6 +281,23 @@ def test_values_of_every_type_come_through(shop: Shop) -> None:
     assert [column_to_python(column) for column in rows.columns] == [values for _, _, values in TYPES]
 
 
+def test_a_feature_may_have_the_name_of_a_time(shop: Shop) -> None:
+    """The stream of latest rows has columns event_timestamp and created_timestamp of its own beside the features."""
+    schema = pa.schema([("id", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("event_timestamp", pa.string())])
+    pq.write_table(pa.Table.from_pylist([{"id": 1, "at": 5, "event_timestamp": "noon"}], schema=schema), shop.root / "named.parquet")
+    view = replace(
+        SPEND,
+        name="named",
+        features=(Field("event_timestamp", ValueType.STRING),),
+        source=Source("named", "parquet", "named.parquet", "at"),
+    )
+    materialize(shop.config, Catalog("shop", views=(view,)), None, 0, 9, store=shop.store, clock=fixed_clock(0))
+    keys = encode_keys([Column(ValueType.INT64, np.array([1]))])
+    rows = RowCodec(view).decode(shop.store.snapshot().get(view, keys), view.features)
+    assert rows.event_us.tolist() == [5]
+    assert column_to_python(rows.columns[0]) == ["noon"]
+
+
 def test_a_view_without_entities_has_one_row(shop: Shop) -> None:
     view = replace(SPEND, name="weather", entities=(), join_keys=())
     shop.write([(1, 5, 0, 1.0, "old"), (None, 7, 0, 2.0, "new")])
