@@ -284,7 +284,9 @@ def test_values_of_every_type_come_through(shop: Shop) -> None:
 def test_a_feature_may_have_the_name_of_a_time(shop: Shop) -> None:
     """The stream of latest rows has columns event_timestamp and created_timestamp of its own beside the features."""
     schema = pa.schema([("id", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("event_timestamp", pa.string())])
-    pq.write_table(pa.Table.from_pylist([{"id": 1, "at": 5, "event_timestamp": "noon"}], schema=schema), shop.root / "named.parquet")
+    pq.write_table(
+        pa.Table.from_pylist([{"id": 1, "at": 5, "event_timestamp": "noon"}], schema=schema), shop.root / "named.parquet"
+    )
     view = replace(
         SPEND,
         name="named",
