@@ -35,8 +35,9 @@ def register(app: typer.Typer) -> None:
 
 def get_online_features(
     entities: Annotated[
-        list[str], typer.Option("--entities", "-e", metavar="KEY=VALUE", help="A join key's value; repeat it for more rows.")
-    ],
+        list[str] | None,
+        typer.Option("--entities", "-e", metavar="KEY=VALUE", help="A join key's value; repeat it for more rows."),
+    ] = None,
     features: Features = None,
     service: Service = None,
     address: Annotated[str, typer.Option("--address", help="A running server, host:port.")] = "127.0.0.1:6566",
@@ -48,7 +49,7 @@ def get_online_features(
     """Look features up on a running server."""
     with errors_as_lines(debug):
         wanted = _wanted(features, service)
-        rows = _entity_columns(load_catalog(load_config(chdir).catalog), wanted, entities)
+        rows = _entity_columns(load_catalog(load_config(chdir).catalog), wanted, entities or [])
         with featurestore.Client(address) as client:
             answer = client.get_online_features(features=wanted, entity_rows=rows, full_feature_names=full_feature_names)
         values, statuses = answer.to_dict(), answer.statuses()

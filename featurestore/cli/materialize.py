@@ -62,3 +62,8 @@ def _materialize(start: str | None, end: str, views: list[str] | None, chdir: Pa
         for view in report.views:
             table.add_row(view.view, f"{view.rows_read:,}", f"{view.keys_written:,}", f"{view.seconds:.2f}")
         console.print(table)
+        for view in report.views:
+            if view.null_keys:
+                console.print(f"{view.view}: {view.null_keys:,} rows were left out, for a join key is null")
+            if view.note:
+                console.print(f"{view.view}: {view.note}")

@@ -21,8 +21,9 @@ Chdir = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; words for people go to stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
-"""For people: progress, tables and errors. It is stderr, so that stdout holds the answer alone."""
+console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+"""For people: progress, tables and errors. It is stderr, so that stdout holds the answer alone; and it takes values as they are, for
+data may hold what looks like markup."""
 
 
 @contextmanager
@@ -43,7 +44,9 @@ def errors_as_lines(debug: bool) -> Iterator[None]:
         raise typer.Exit(1) from None
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
-    except Exception as error:  # noqa: BLE001 - the process's outermost edge: nothing may end in a bare traceback
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the process's outermost edge, where a panic of a compiled library ends too
         if debug:
             traceback.print_exc()
         text = " ".join(str(error).split())

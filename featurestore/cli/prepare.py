@@ -46,7 +46,7 @@ def prepare(
             fates = done.fates
             counts = (fates.rows_in, fates.accepted, fates.quarantined, fates.deduplicated, fates.dropped)
             table.add_row(done.table, *(f"{n:,}" for n in counts), f"{done.seconds:.2f}")
-        console.print(table)
+        console.print(table if report.tables else "the project defines no tables")
         for done in report.tables:
             if done.message:
                 console.print(f"{done.table}: {done.message}")

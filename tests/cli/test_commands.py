@@ -111,6 +111,31 @@ def test_an_online_lookup_by_a_server(shop: Path) -> None:
     assert "NOT_FOUND" in shown
 
 
+def test_values_that_look_like_markup_are_shown_as_they_are(tmp_path: Path) -> None:
+    project = write_shop(tmp_path / "[bold]shop")
+    (project / "data" / "raw" / "[red]a.csv").write_text(HEADER + "[/b],ann,1,2026-01-03 10:00:00\n")
+    run("prepare", "-c", project)
+    shown = run("quarantine", "show", "sales", "-c", project).stderr
+    assert "[/b]" in shown
+    assert "[red]a.csv" in shown
+
+
+def test_a_view_without_entities_is_asked_for_without_keys(tmp_path: Path) -> None:
+    whole = """
+whole_day = FeatureView(
+    name="whole_day", entities=[], source=buyer_days.source, schema=[Field(name="sales", dtype=Int64)], online=True
+)
+"""
+    imports = "import polars as pl\nfrom feast import Field\nfrom feast.types import Int64\n"
+    project = write_shop(tmp_path / "shop", features=FEATURES.replace("import polars as pl\n", imports) + whole)
+    run("apply", "-c", project)
+    run("prepare", "-c", project)
+    run("materialize", "2026-01-01", "2026-01-03", "-v", "whole_day", "-c", project)
+    with serving(project, parse_time("2026-01-03")) as address:
+        got = answer("get-online-features", "-f", "whole_day:sales", "--address", address, "-c", project)
+    assert got["statuses"] == {"sales": ["PRESENT"]}
+
+
 SERVED_MODULES = """
 import sys, threading
 import featurestore.cli.app
