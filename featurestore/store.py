@@ -16,6 +16,7 @@ from featurestore.client.entities import EntityRows, entity_lists
 from featurestore.core.catalog import Catalog
 from featurestore.core.clock import Clock, fixed_clock, system_clock, to_microseconds
 from featurestore.core.config import ProjectConfig
+from featurestore.core.errors import InvalidInputError
 from featurestore.core.status import FieldStatus
 from featurestore.materialization import MaterializeReport, materialize, materialize_incremental
 from featurestore.online.lmdb import LmdbStore
@@ -118,7 +119,7 @@ class FeatureStore:
         return get_historical_features(
             self.config.root,
             self.catalog,
-            _wanted(features),
+            self._wanted(features),
             entity_df,
             full_feature_names=full_feature_names,
             filter_by_created_timestamp=filter_by_created_timestamp,
@@ -131,8 +132,9 @@ class FeatureStore:
 
         `features` as in `get_historical_features`; `entity_rows` is rows [{"customer_id": 1}, ...] or columns {"customer_id": [1, ...]}.
         """
-        project, wanted = self._serving.current(), _wanted(features)
-        plan = project.plans.plan(wanted if isinstance(wanted, str) else tuple(wanted), full_feature_names)
+        project = self._serving.current()
+        wanted = self._wanted(features)
+        plan = project.plans.plan(wanted, full_feature_names)
         lists = entity_lists(entity_rows)
         keys = {field.name: column_from_python(lists[given], field.dtype, given) for given, field in plan.join_keys(lists)}
         answer = project.lookup.read(plan.selection, keys)
@@ -160,7 +162,22 @@ class FeatureStore:
         tables = [spec(table) for table in collect(definitions.objects).tables]
         return definitions, registry.compile_project(self.config, definitions.contents, tables)
 
-
-def _wanted(features: Sequence[str] | str | Any) -> Sequence[str] | str:
-    """References or a service's name; a Feast FeatureService stands for its name."""
-    return features if isinstance(features, (str, Sequence)) else str(features.name)
+    def _wanted(self, features: Any) -> tuple[str, ...] | str:
+        """References, or a service's name. A Feast FeatureService stands for its name, if it is the one that was applied."""
+        if isinstance(features, str):
+            return features
+        if isinstance(features, Sequence) and all(isinstance(reference, str) for reference in features):
+            return tuple(features)
+        projections = getattr(features, "feature_view_projections", None)
+        if projections is None:
+            raise InvalidInputError(
+                f"features is {type(features).__name__}",
+                'give ["view:feature", ...], the name of a feature service, or the service',
+            )
+        service = self.catalog.service(features.name)
+        applied = {(p.view, p.alias): set(p.features) for p in service.projections}
+        asked = {(p.name, p.name_alias): {f.name for f in p.features} for p in projections if p.name not in service.on_demand}
+        # A view that was not applied in this process may not know its features yet: it has none then.
+        if asked.keys() != applied.keys() or any(names and names != applied[view] for view, names in asked.items()):
+            raise InvalidInputError(f"feature service {features.name} differs from the applied one", "run `featurestore apply`")
+        return str(features.name)

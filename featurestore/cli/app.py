@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -9,6 +10,9 @@ import typer
 from typer.core import TyperGroup
 
 from featurestore import __version__
+
+# gRPC's core writes lines of its own to stderr, for a port in use for one; our error is the one line there is to be.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 _MODULES = {
     "init": "project",

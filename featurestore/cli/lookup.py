@@ -13,7 +13,7 @@ from rich.table import Table
 
 import featurestore
 from featurestore.cli.output import Chdir, Debug, Json, console, errors_as_lines, print_json
-from featurestore.core.catalog import Catalog
+from featurestore.core.catalog import Catalog, Field
 from featurestore.core.clock import parse_time
 from featurestore.core.errors import InvalidInputError, SourceError
 from featurestore.core.selection import select
@@ -25,6 +25,12 @@ Features = Annotated[
 ]
 Service = Annotated[str | None, typer.Option("--service", "-s", help="A feature service, instead of --features.")]
 FullNames = Annotated[bool, typer.Option("--full-feature-names", help="Name the answers view__feature.")]
+
+
+SHOWN = 5
+"""Rows of a training set that are shown on a terminal."""
+
+TIMESTAMP = "event_timestamp"
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +72,12 @@ def get_online_features(
 
 def get_historical_features(
     dataframe: Annotated[
-        str, typer.Option("--dataframe", "-d", help="The entity rows: a .csv or .parquet file, or JSON text [{...}, ...].")
+        str,
+        typer.Option(
+            "--dataframe",
+            "-d",
+            help="The entity rows: a .csv or .parquet file (relative to where you are), or JSON text [{...}, ...].",
+        ),
     ],
     features: Features = None,
     service: Service = None,
@@ -81,11 +92,10 @@ def get_historical_features(
 ) -> None:
     """Join features to entity rows, each as of its own time."""
     with errors_as_lines(debug):
-        store = featurestore.FeatureStore(repo_path=chdir)
-        entity_df = _entity_frame(dataframe)
+        store, wanted = featurestore.FeatureStore(repo_path=chdir), _wanted(features, service)
         frame = store.get_historical_features(
-            entity_df=entity_df,
-            features=_wanted(features, service),
+            entity_df=_entity_frame(dataframe, select(store.catalog, wanted, full_feature_names=True).join_keys),
+            features=wanted,
             full_feature_names=full_feature_names,
             filter_by_created_timestamp=filter_by_created_timestamp,
         ).to_polars()
@@ -95,8 +105,18 @@ def get_historical_features(
         if as_json:
             print_json({"rows": frame.height, "columns": frame.columns} if out is not None else {"rows": frame.to_dicts()})
         elif out is None:
-            with pl.Config(tbl_cols=-1, tbl_rows=20):
-                console.print(str(frame))
+            _show(frame)
+
+
+def _show(frame: pl.DataFrame) -> None:
+    """A column a line, for there are more columns than a terminal is wide; of the rows the first ones."""
+    head = frame.head(SHOWN)
+    table = Table("column", *(f"row {place + 1}" for place in range(head.height)), box=None, header_style="bold")
+    for column in head.iter_columns():
+        table.add_row(column.name, *("null" if value is None else str(value) for value in column.to_list()))
+    console.print(table)
+    if frame.height > SHOWN:
+        console.print(f"and {frame.height - SHOWN:,} more rows: --out writes them all")
 
 
 def _wanted(features: Sequence[str] | None, service: str | None) -> list[str] | str:
@@ -137,10 +157,12 @@ def _entity_value(key: str, text: str, types: Mapping[str, ValueType]) -> Any:
         raise InvalidInputError(f"{key}={text!r}: the join key {key} is {dtype.name}", "give a value of that type") from None
 
 
-def _entity_frame(given: str) -> pl.DataFrame:
+def _entity_frame(given: str, join_keys: Sequence[Field]) -> pl.DataFrame:
+    """The entity rows of a file or of JSON text, the join keys as their types have it and event_timestamp as a time."""
+    types = {key.name: pl.String() for key in join_keys if key.dtype in (ValueType.STRING, ValueType.UUID)}
     if given.lstrip().startswith("["):
         try:
-            frame = pl.DataFrame(json.loads(given))
+            frame = pl.DataFrame(json.loads(given), schema_overrides=types)
         except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
             raise InvalidInputError(
                 f"--dataframe is not a JSON list of rows ({error})", 'write [{"event_timestamp": "...", ...}]'
@@ -150,15 +172,36 @@ def _entity_frame(given: str) -> pl.DataFrame:
         if not path.is_file():
             raise SourceError(f"there is no file {given}", "name a .csv or .parquet file with the entity rows")
         try:
-            frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
+            if path.suffix == ".parquet":
+                frame = pl.read_parquet(path, glob=False)
+            else:
+                frame = pl.read_csv(path, glob=False, schema_overrides=types)  # a code such as 007 stays as it is
         except (pl.exceptions.PolarsError, OSError) as error:
             raise SourceError(f"cannot read {given}: {error}", "write it as CSV with a header, or as Parquet") from None
-    if "event_timestamp" in frame.columns and frame.schema["event_timestamp"] == pl.String:
-        times = [
-            parse_time(text) for text in frame["event_timestamp"].to_list()
-        ]  # a shell's few rows; each is checked with its own message
-        frame = frame.with_columns(pl.Series("event_timestamp", times, dtype=pl.Datetime("us", "UTC")))
+    if frame.schema.get(TIMESTAMP) == pl.String:
+        frame = frame.with_columns(_times(frame[TIMESTAMP]))
     return frame
+
+
+def _times(texts: pl.Series) -> pl.Series:
+    """ISO 8601 texts as times in UTC; a text without an offset is UTC, one without a time of day the day's beginning."""
+    frame = texts.alias("text").str.strip_chars().to_frame()
+    text = pl.col("text")
+    zoned = text.str.replace("[zZ]$", "+00:00").str.replace(" ", "T")
+    forms = [
+        zoned.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False)
+        for form in ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M%:z")
+    ]
+    naive = [
+        zoned.str.to_datetime(form, time_unit="us", strict=False).dt.replace_time_zone("UTC")
+        for form in ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
+    ]
+    day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    read = frame.with_columns(time=pl.coalesce(*forms, *naive, day))
+    wrong = read.filter(pl.col("time").is_null() & text.is_not_null())
+    if wrong.height:
+        raise InvalidInputError(f"{wrong['text'][0]!r} is not a time", "write it as 2011-12-09T12:50:00Z (ISO 8601)")
+    return read["time"].alias(TIMESTAMP)
 
 
 def _write(frame: pl.DataFrame, out: Path) -> None:

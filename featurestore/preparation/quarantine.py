@@ -103,7 +103,7 @@ def _path(folder: Path, table: str, number: int) -> Path:
 
 def _read(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path, schema=SCHEMA)
+        return pl.read_parquet(path, schema=SCHEMA, glob=False)  # a folder may be called [x]
     except (OSError, pl.exceptions.PolarsError) as error:
         table = path.parent.name
         raise CorruptDataError(

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from featurestore.cli.app import app
+from featurestore.cli.output import print_json
 from featurestore.core.clock import parse_time
 from featurestore.reference.child import serving
 from tests.shop import FEATURES, HEADER, write_shop
@@ -98,6 +99,31 @@ def test_a_historical_set_from_json_and_from_a_file(shop: Path, tmp_path: Path) 
     entities.write_text("buyer,event_timestamp\nann,2026-01-02\n")
     run("get-historical-features", "-d", entities, "-f", "buyer_day:spend", "-o", out, "-c", shop)
     assert pl.read_parquet(out)["spend"].to_list() == [3.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-01-02", "2026-01-02T00:00:00+00:00"),
+        ("2026-01-02T03:04:05.678901Z", "2026-01-02T03:04:05.678901+00:00"),
+        ("2026-01-02 03:04:05+02:00", "2026-01-02T01:04:05+00:00"),
+        ("2026-01-02 03:04", "2026-01-02T03:04:00+00:00"),
+    ],
+)
+def test_the_times_of_entity_rows_as_people_write_them(text: str, moment: str, shop: Path, tmp_path: Path) -> None:
+    entities, out = tmp_path / "entities.csv", tmp_path / "set.parquet"
+    entities.write_text(f"buyer,event_timestamp\n007,{text}\nann,\n")
+    run("get-historical-features", "-d", entities, "-f", "buyer_day:spend", "-o", out, "-c", shop)
+    written = pl.read_parquet(out)
+    assert written["buyer"].to_list() == ["007", "ann"]
+    assert [time and time.isoformat() for time in written["event_timestamp"].to_list()] == [moment, None]
+
+
+def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"rows": [{"a": float("nan"), "b": [float("inf"), -float("inf"), 1.5]}]})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "rows": [{"a": "NaN", "b": ["Infinity", "-Infinity", 1.5]}]
+    }
 
 
 def test_an_online_lookup_by_a_server(shop: Path) -> None:

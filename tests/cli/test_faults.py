@@ -195,11 +195,21 @@ def test_serving_before_apply(tmp_path: Path) -> None:
 
 
 def test_a_port_in_use(shop: Path) -> None:
+    """In a process of its own: gRPC's core would write to its stderr too."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        line = one_line(run("serve", "-c", shop, "--port", str(port)))
+        command = [sys.executable, "-m", "featurestore", "serve", "-c", str(shop), "--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
     assert str(port) in line
     assert "--port" in line
+
+
+def test_a_time_of_the_entity_rows_that_is_none(shop: Path) -> None:
+    rows = '[{"buyer": "ann", "event_timestamp": "yesterday"}]'
+    assert "'yesterday' is not a time" in one_line(run("get-historical-features", "-d", rows, "-s", "scoring_v1", "-c", shop))
 
 
 def test_no_server_is_running(shop: Path) -> None:

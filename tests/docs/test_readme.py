@@ -59,12 +59,18 @@ def test_the_walk_through_a_project_of_ones_own(tmp_path: Path) -> None:
     assert "created" in said["plan"]
     assert "greater_than" in said["quarantine"]
     assert "customer_profile" in said["materialize"]
-    assert "spend_total" in said["get-online-features"]
+    for lookup in ("get-historical-features", "get-online-features"):
+        assert "spend_total" in said[lookup]
+        assert "NOT_FOUND" not in said[lookup]
+        assert "spend_total          null" not in said[lookup]
 
 
 def test_the_definitions_shown_are_those_of_a_project_that_works(tmp_path: Path) -> None:
     definitions = next(block for block in blocks("python") if "@fs.table" in block)
-    project = write_shop(tmp_path / "shop", features=definitions.replace("max_quarantined=0.05", "max_quarantined=0.5"))
+    contracts = next(block for block in blocks("python") if "DataFrameModel" in block)
+    features = definitions.replace("max_quarantined=0.05", "max_quarantined=0.5")
+    project = write_shop(tmp_path / "shop", features=features, contracts=contracts)
+    (project / "feature_store.yaml").write_text(blocks("yaml")[0])
     command = [sys.executable, "-m", "featurestore"]
     for arguments in (["apply"], ["prepare"]):
         done = subprocess.run(
