@@ -22,7 +22,7 @@ from featurestore.materialization import MaterializeReport, materialize, materia
 from featurestore.online.lmdb import LmdbStore
 from featurestore.preparation import Quarantine, RunReport, collect, prepare, spec
 from featurestore.registry.changes import Change
-from featurestore.serving.state import ServingState
+from featurestore.serving.state import Project, ServingState
 from featurestore.training import HistoricalJob, get_historical_features
 from featurestore.wire.values import column_from_python
 
@@ -69,9 +69,16 @@ class FeatureStore:
         return registry.plan_changes(self.config, definitions.contents, catalog)
 
     def apply(self) -> tuple[Change, ...]:
-        """Register the project's definitions with Feast's registry and publish the catalog compiled from them."""
+        """Register the project's definitions with Feast's registry and publish the catalog compiled from them.
+
+        The online rows of views that are no longer defined are deleted.
+        """
         definitions, catalog = self._compiled()
-        return registry.apply_changes(self.config, definitions.contents, catalog)
+        changes = registry.apply_changes(self.config, definitions.contents, catalog)
+        gone = self._online.views() - {view.name for view in catalog.views}
+        if gone:
+            self._online.delete_views(gone)
+        return changes
 
     def prepare(
         self, tables: Sequence[str] | None = None, *, full_refresh: bool = False, progress: Progress = _silent
@@ -132,22 +139,24 @@ class FeatureStore:
 
         `features` as in `get_historical_features`; `entity_rows` is rows [{"customer_id": 1}, ...] or columns {"customer_id": [1, ...]}.
         """
-        project = self._serving.current()
-        wanted = self._wanted(features)
-        plan = project.plans.plan(wanted, full_feature_names)
-        lists = entity_lists(entity_rows)
-        keys = {field.name: column_from_python(lists[given], field.dtype, given) for given, field in plan.join_keys(lists)}
-        answer = project.lookup.read(plan.selection, keys)
-        count = len(next(iter(keys.values()), ()))
-        present = np.full(count, FieldStatus.PRESENT, dtype=np.uint8)
-        no_time = np.zeros(count, dtype=np.int64)
-        return OnlineFeatures(
-            names=(*keys, *answer.names),
-            columns=(*keys.values(), *answer.columns),
-            status_codes=(*[present] * len(keys), *answer.statuses),
-            event_us=(*[no_time] * len(keys), *answer.event_us),
-            key_count=len(keys),
-        )
+        wanted, lists = self._wanted(features), entity_lists(entity_rows)
+
+        def read(project: Project) -> OnlineFeatures:
+            plan = project.plans.plan(wanted, full_feature_names)
+            keys = {field.name: column_from_python(lists[given], field.dtype, given) for given, field in plan.join_keys(lists)}
+            answer = project.lookup.read(plan.selection, keys)
+            count = len(next(iter(keys.values()), ()))
+            present, no_time = np.full(count, FieldStatus.PRESENT, dtype=np.uint8), np.zeros(count, dtype=np.int64)
+            return OnlineFeatures(
+                names=(*keys, *answer.names),
+                columns=(*keys.values(), *answer.columns),
+                status_codes=(*[present] * len(keys), *answer.statuses),
+                event_us=(*[no_time] * len(keys), *answer.event_us),
+                key_count=len(keys),
+            )
+
+        found = self._serving.answer(read)
+        return found if lists or not isinstance(entity_rows, Sequence) else found.repeated(len(entity_rows))
 
     @cached_property
     def _online(self) -> LmdbStore:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +15,7 @@ from rich.table import Table
 
 from featurestore import reference
 from featurestore.cli.output import Chdir, Debug, Json, console, errors_as_lines, print_json
-from featurestore.cli.progress import stage_progress
+from featurestore.cli.progress import Report
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from featurestore.reference.demo import Comparison, DemoReport, Stage
 
 SHOWN = 3
-"""Entities whose values are shown side by side; all of them are in --json."""
+"""Rows of the training set that are shown, and entities whose values are shown side by side; all entities are in --json."""
 
 
 def register(app: typer.Typer) -> None:
@@ -43,10 +46,9 @@ def demo(
     """
     with errors_as_lines(debug), tempfile.TemporaryDirectory(prefix="featurestore-demo-") as folder:
         given = None if raw is None else chdir / raw
-        with stage_progress() as progress:
-            progress("load", "Feast", 0, None)  # seconds in which there would be nothing to see
+        with console.status("loading Feast and the libraries for training"):  # seconds in which there would be nothing to see
             run_demo = reference.run_demo
-            progress("load", "Feast", 1, 1)
+        with _one_line() as progress:
             report = run_demo(given, Path(folder) / "retail", rows=rows, progress=progress, finished=_tell)
         if as_json:
             print_json(report.to_json_object())
@@ -54,8 +56,22 @@ def demo(
             show(report)
 
 
+@contextmanager
+def _one_line() -> Iterator[Report]:
+    """Show what is being done now in one line, for `_tell` leaves a line of what is done; where stderr is no terminal, nothing."""
+    with console.status("") as status:
+
+        def report(stage: str, name: str, done: int, total: int | None) -> None:
+            counted = f" {done:,} of {total:,}" if total and total > 1 else ""  # 0 of 1 tells nothing
+            status.update(f"{stage} {name}".rstrip() + counted)
+
+        yield report
+
+
 def _tell(stage: Stage) -> None:
-    console.print(f"{stage.name:<16} {stage.seconds:6.1f} s   {stage.result}")
+    head = f"{stage.name:<16} {stage.seconds:6.1f} s   "
+    lines = wrap(stage.result, max(console.width - len(head), 20), break_on_hyphens=False)
+    console.print(head + ("\n" + " " * len(head)).join(lines))
 
 
 def show(report: DemoReport) -> None:
@@ -63,6 +79,7 @@ def show(report: DemoReport) -> None:
     _title("What became of the rows")
     _show_fates(report)
     _title("Why rows were refused or dropped")
+    _say("a row can have more than one reason")
     _show_reasons(report)
     _title("The dirt in the raw files, and what is done about it")
     dirt = _table("kind", "count", "treatment")
@@ -70,7 +87,8 @@ def show(report: DemoReport) -> None:
         dirt.add_row(kind.kind, f"{kind.rows:,}", kind.treatment)
     console.print(dirt)
     _title(f"The head of the training set ({report.training_rows:,} rows x {report.training_head.width} columns)")
-    _show_head(report.training_head)
+    keys = {name for pair in report.lookups for name in pair.entity}
+    _show_head(report.training_head.head(SHOWN), keys)
     _title("The model: does a customer buy again within 30 days?")
     _show_model(report)
     equal = sum(pair.equal for pair in report.lookups)
@@ -103,23 +121,27 @@ def _show_reasons(report: DemoReport) -> None:
     console.print(table)
 
 
-def _show_head(head: pl.DataFrame) -> None:
+def _show_head(head: pl.DataFrame, keys: set[str]) -> None:
     table = _table("column", *(f"row {place + 1}" for place in range(head.height)))
     for column in head.iter_columns():  # a column a line: more columns than a terminal is wide
-        table.add_row(column.name, *(_text(value) for value in column.to_list()))
+        text = str if column.name in keys else _text  # a number that names something is no quantity
+        table.add_row(column.name, *(text(value) for value in column.to_list()))
     console.print(table)
 
 
 def _show_model(report: DemoReport) -> None:
     if report.model is None or report.score is None:
-        console.print("too few data to train one: it takes three months and some customers who come back, and some who do not")
+        _say("too few data to train one: it takes three months and some customers who come back, and some who do not")
         return
     model, score = report.model, report.score
-    console.print(
+    _say(
         f"trained on {model.train_rows:,} rows, judged on {model.test_rows:,} later ones, of whom {model.bought_again:.1%} bought again: "
         f"AUC {model.auc:.3f}"
     )
-    console.print(
+    between = report.training_rows - model.train_rows - model.test_rows
+    if between:
+        _say(f"{between:,} rows in between are left out: their 30 days were not over at the time of the first rows judged")
+    _say(
         f"customer {score.customer_id}, from the online features over gRPC: {score.online:.4f}; from the historical ones: {score.historical:.4f}"
     )
 
@@ -142,13 +164,18 @@ def _show_pair(pair: Comparison) -> None:
 
 def _title(text: str) -> None:
     console.print()
-    console.print(text, style="bold")
+    _say(text, style="bold")
+
+
+def _say(text: str, style: str | None = None) -> None:
+    """Print a sentence, broken between words where the terminal ends."""
+    console.print(text, style=style, soft_wrap=False)
 
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in _NUMBERS else "left")
+    for place, column in enumerate(columns):  # the first one holds names, which are of no use when cut
+        table.add_column(column, justify="right" if column in _NUMBERS else "left", no_wrap=place == 0)
     return table
 
 
@@ -159,6 +186,10 @@ def _text(value: Any) -> str:
     match value:
         case None:
             return "null"
+        case bool():
+            return str(value)
+        case int():
+            return f"{value:,}"
         case datetime():
             return f"{value:%Y-%m-%d %H:%M}"
         case float():

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurestore.core.clock import from_microseconds
+from featurestore.core.errors import RemoteError
 from featurestore.core.status import FieldStatus
 from featurestore.wire.columns import Column
 from featurestore.wire.values import column_to_python
@@ -39,6 +40,16 @@ class OnlineFeatures:
     event_us: tuple[NDArray[np.int64], ...]
     key_count: int
 
+    def repeated(self, count: int) -> OnlineFeatures:
+        """`count` times the one row of views without entities."""
+        return OnlineFeatures(
+            self.names,
+            tuple(None if column is None else _repeated(column, count) for column in self.columns),
+            tuple(codes.repeat(count) for codes in self.status_codes),
+            tuple(times.repeat(count) for times in self.event_us),
+            self.key_count,
+        )
+
     def to_dict(self) -> dict[str, list[Any]]:
         """Name -> Python values, as Feast gives it. A null is None, a timestamp an aware datetime in UTC."""
         return {
@@ -55,15 +66,26 @@ class OnlineFeatures:
         }
 
     def event_timestamps(self) -> dict[str, list[datetime | None]]:
-        """Feature -> the event time (UTC) of the row each value comes from; None where there was no row."""
+        """Feature -> the event time (UTC) of the row each value comes from; None where there was no row.
+
+        Raises:
+            RemoteError: a time before the year 1 or after 9999, which Python cannot hold.
+        """
         features = list(zip(self.names, self.status_codes, self.event_us, strict=True))[self.key_count :]
-        return {
-            name: [
-                from_microseconds(time) if code in _DATED else None
-                for code, time in zip(codes.tolist(), times.tolist(), strict=True)
-            ]
-            for name, codes, times in features
-        }
+        try:
+            return {
+                name: [
+                    from_microseconds(time) if code in _DATED else None
+                    for code, time in zip(codes.tolist(), times.tolist(), strict=True)
+                ]
+                for name, codes, times in features
+            }
+        except OverflowError:
+            raise RemoteError(
+                "the answer has an event time that Python cannot hold",
+                "read it from event_us, in microseconds",
+                code="OUT_OF_RANGE",
+            ) from None
 
     def to_df(self) -> pd.DataFrame:
         """A pandas DataFrame with one column a name. Needs pandas."""
@@ -82,3 +104,13 @@ class OnlineFeatures:
             for column, codes in zip(self.columns, self.status_codes, strict=True)
         ]
         return pa.table(arrays, names=list(self.names))
+
+
+def _repeated(column: Column, count: int) -> Column:
+    """A column of one value, `count` times."""
+    valid = None if column.valid is None else column.valid.repeat(count)
+    if column.offsets is None:
+        return Column(column.dtype, column.values.repeat(count), None, valid)
+    first, last = (int(end) for end in column.offsets)
+    offsets = np.arange(count + 1, dtype=np.int64) * (last - first)
+    return Column(column.dtype, np.tile(column.values[first:last], count), offsets, valid)

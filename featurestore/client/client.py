@@ -35,6 +35,8 @@ class Client:
     """
 
     def __init__(self, address: str, *, timeout_seconds: float = 5.0) -> None:
+        if not isinstance(address, str) or not address.strip():
+            raise InvalidInputError(f"the address is {address!r}", "give host:port, as `featurestore serve` prints it")
         if not timeout_seconds > 0:
             raise InvalidInputError(f"timeout_seconds is {timeout_seconds}", "give a number of seconds above 0")
         self.address = address
@@ -58,17 +60,19 @@ class Client:
             UnknownNameError: there is no such view, feature or service; the nearest are named.
             RemoteError: the server cannot be reached in time or failed; `code` is the gRPC status.
         """
-        wanted = features if isinstance(features, str) else tuple(features)
+        wanted = _wanted(features)
         keys = entity_columns(entity_rows)
         request = wire.encode_online_request(wanted, keys, full_feature_names=full_feature_names)
         answer = wire.parse_online_response(self._call(self._get_online_features, request))
-        return OnlineFeatures(
+        found = OnlineFeatures(
             answer.names,
             answer.columns,
             tuple(np.array(statuses, dtype=np.uint8) for statuses in answer.statuses),
             tuple(np.array(times, dtype=np.int64) for times in answer.event_us),
             len(keys),
         )
+        # Without join keys the wire cannot tell how many rows are meant.
+        return found if keys or not isinstance(entity_rows, Sequence) else found.repeated(len(entity_rows))
 
     def serving_info(self) -> str:
         """The server's version."""
@@ -110,3 +114,14 @@ class Client:
                 code=code.name,
             )
         return RemoteError(f"{self.address} answered {code.name}: {details}", code=code.name)
+
+
+def _wanted(features: Sequence[str] | str) -> tuple[str, ...] | str:
+    if isinstance(features, str):
+        return features
+    if isinstance(features, Sequence) and all(isinstance(reference, str) for reference in features):
+        return tuple(features)
+    raise InvalidInputError(
+        f"features is {type(features).__name__}, neither a name nor a list of names",
+        'give references ["view:feature", ...] or a feature service\'s name',
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -79,8 +80,8 @@ class View:
             if key.dtype not in JOIN_KEY_TYPES:
                 allowed = ", ".join(sorted(t.name for t in JOIN_KEY_TYPES))
                 raise DefinitionError(f"view {self.name}: join key {key.name} is {key.dtype.name}", f"use one of {allowed}")
-        names = [f.name for f in (*self.join_keys, *self.features)]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        names = Counter(f.name for f in (*self.join_keys, *self.features))
+        twice = sorted(name for name, times in names.items() if times > 1)
         if twice:
             raise DefinitionError(f"view {self.name} names {', '.join(twice)} more than once", "rename one of them")
 
@@ -91,6 +92,15 @@ class View:
             [[f.name, int(f.dtype)] for f in self.join_keys] + [None] + [[f.name, int(f.dtype)] for f in self.features]
         )
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+    @cached_property
+    def origin(self) -> str:
+        """16 hexadecimal digits over where the source's rows are and how they are read; the source's name does not count."""
+        source = self.source
+        text = json.dumps(
+            [source.path, source.format, source.timestamp_field, source.created_timestamp_column, sorted(source.field_mapping)]
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def feature(self, name: str) -> Field:
         """The feature of that name, or UnknownNameError with the nearest."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-OnlineKind = Literal["lmdb"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +17,6 @@ class ProjectConfig:
     project: str
     registry: Path
     online: Path
-    online_kind: OnlineKind = "lmdb"
     notice: str = ""
 
     @property

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from featurestore.core.catalog import Catalog, Field, Projection, Service, View
 from featurestore.core.errors import InvalidInputError, UnknownNameError
+
+MOST_FEATURES = 10_000
+"""Features one request may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ def select(catalog: Catalog, features: Sequence[str] | str, *, full_feature_name
 
     Raises:
         UnknownNameError: a view, feature or service does not exist.
-        InvalidInputError: nothing is asked for, a reference is malformed, an output name occurs twice, or one key name would
+        InvalidInputError: nothing is asked for, or more than MOST_FEATURES are; a reference is malformed, an output name occurs twice, or one key name would
             need two types.
     """
     if isinstance(features, str):
@@ -63,18 +67,24 @@ def _service_projections(catalog: Catalog, service: Service) -> list[Projection]
 def _reference_projections(catalog: Catalog, references: Sequence[str]) -> list[Projection]:
     if not references:
         raise InvalidInputError("no feature is asked for", "name at least one as view:feature, or a feature service")
+    _check_number(len(references))
+    repeated = _repeated(references)
+    if repeated:
+        raise InvalidInputError(f"asked for more than once: {_listed(repeated)}", "name each feature once")
+    on_demand = {view.name for view in catalog.on_demand_views}
     projections: list[Projection] = []
     for reference in references:
         view_name, colon, feature = reference.partition(":")
         if not (view_name and colon and feature):
             raise InvalidInputError(f"{reference!r} is not a feature reference", "write view:feature")
-        if any(v.name == view_name for v in catalog.on_demand_views):
+        if view_name in on_demand:
             raise InvalidInputError(f"{view_name} is an on-demand view, which is not computed yet", "ask for stored features")
         try:
             view = catalog.view(view_name)
         except UnknownNameError as error:
             raise UnknownNameError(error.kind, view_name, [v.name for v in catalog.views]) from None
         names = [f.name for f in view.features] if feature == "*" else [view.feature(feature).name]
+        _check_number(len(projections) + len(names))
         projections.extend(Projection(view.name, (name,)) for name in names)
     return projections
 
@@ -87,6 +97,10 @@ def _selection(catalog: Catalog, projections: Sequence[Projection], full_feature
         names.append(f"{projection.name}__{feature}" if full_feature_names else feature)
         grouped.setdefault((projection.view, projection.name, projection.join_key_map), []).append((position, feature))
 
+    _check_number(len(names))
+    twice = _repeated(names)
+    if twice:
+        raise _ambiguous(twice)
     views: list[ViewSelection] = []
     keys: dict[str, Field] = {}
     for (view_name, _, join_key_map), wanted in grouped.items():
@@ -100,12 +114,30 @@ def _selection(catalog: Catalog, projections: Sequence[Projection], full_feature
                     f"join key {name} is {known.dtype.name} in one view and {key.dtype.name} in {view_name}",
                     "give one of them another name with a join_key_map",
                 )
-        views.append(
-            ViewSelection(view, tuple(view.feature(f) for _, f in wanted), tuple(position for position, _ in wanted), key_names)
-        )
-    twice = sorted({name for name in names if names.count(name) > 1} | (set(names) & keys.keys()))
+        fields = {field.name: field for field in view.features}
+        features = tuple(fields.get(name) or view.feature(name) for _, name in wanted)
+        views.append(ViewSelection(view, features, tuple(position for position, _ in wanted), key_names))
+    twice = sorted(set(names) & keys.keys())
     if twice:
-        raise InvalidInputError(
-            f"more than one output would be called {', '.join(twice)}", "ask with full_feature_names=True, or leave one out"
-        )
+        raise _ambiguous(twice)
     return Selection(tuple(names), tuple(views), tuple(keys.values()))
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return sorted(name for name, times in Counter(names).items() if times > 1)
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _ambiguous(names: Sequence[str]) -> InvalidInputError:
+    return InvalidInputError(
+        f"more than one output would be called {_listed(names)}", "ask with full_feature_names=True, or leave one out"
+    )
+
+
+def _check_number(features: int) -> None:
+    if features > MOST_FEATURES:
+        raise InvalidInputError(f"{features} features are asked for", f"ask for {MOST_FEATURES} or fewer at a time")

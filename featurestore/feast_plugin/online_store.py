@@ -67,9 +67,7 @@ class LmdbOnlineStore(OnlineStore):  # type: ignore[misc]
         features = [_feature_column(field, [values.get(field.name) for _, values, _, _ in data]) for field in view.features]
         event = np.array([to_microseconds(moment) for _, _, moment, _ in data], dtype=np.int64)
         created = np.array([NO_CREATED_TIME if made is None else to_microseconds(made) for *_, made in data], dtype=np.int64)
-        rows = self._codec(view).encode(features, event, created)
-        # A view without entities has one key, whatever the number of rows.
-        self._open(config).upsert(view, keys if view.join_keys else keys * len(rows), rows)
+        self._open(config).upsert(view, keys, self._codec(view).encode(keys, features, event, created))
         if progress is not None:
             progress(len(data))
 
@@ -82,8 +80,8 @@ class LmdbOnlineStore(OnlineStore):  # type: ignore[misc]
             return []
         names = [f.name for f in view.features] if requested_features is None else requested_features
         keys = _key_columns(view, entity_keys)
-        found = self._open(config).snapshot().get(view, keys if view.join_keys else keys * len(entity_keys))
-        rows = self._codec(view).decode(found, [view.feature(name) for name in names])
+        found = self._open(config).snapshot().get(view, keys)
+        rows = self._codec(view).decode(keys, found, [view.feature(name) for name in names])
         # Feast's interface again: one message object a value.
         columns = [list(map(Value.FromString, column_to_value_bytes(column))) for column in rows.columns]
         cells = zip(*columns, strict=True) if columns else ((),) * len(entity_keys)
@@ -126,7 +124,7 @@ def _feature_column(field: Field, values: Sequence[Value | None]) -> Column:
 
 
 def _key_columns(view: View, entity_keys: Sequence[EntityKey]) -> list[bytes]:
-    """The store's keys for Feast's; one constant key for a view without entities."""
+    """The store's keys for Feast's; for a view without entities always the one constant key."""
     given = [dict(zip(key.join_keys, key.entity_values, strict=True)) for key in entity_keys]
     columns: list[Column] = []
     for key in view.join_keys:
@@ -134,4 +132,5 @@ def _key_columns(view: View, entity_keys: Sequence[EntityKey]) -> list[bytes]:
             raise InvalidInputError(f"an entity key for view {view.name} lacks the join key {key.name}", "give every join key")
         messages = [row[key.name].SerializeToString() for row in given]
         columns.append(values_from_bytes(messages, key.dtype, f"join key {key.name}", nullable=False))
-    return encode_keys(columns, [key.name for key in view.join_keys])
+    keys = encode_keys(columns, [key.name for key in view.join_keys])
+    return keys if view.join_keys else keys * len(entity_keys)

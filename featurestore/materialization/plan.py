@@ -39,7 +39,8 @@ def plan_interval(catalog: Catalog, names: Sequence[str] | None, start_us: int |
 
 
 def plan_increment(catalog: Catalog, names: Sequence[str] | None, end_us: int, online: Snapshot) -> tuple[Step, ...]:
-    """For each view from its watermark on; from `end - ttl` on for one that has none, or whose definition has changed since.
+    """For each view from its watermark on; from `end - ttl` on for one that has none, or whose definition or source has changed
+    since; from the earlier of the two for one whose ttl has grown since.
 
     Raises:
         InvalidInputError, UnknownNameError: see `online_views`.
@@ -49,10 +50,13 @@ def plan_increment(catalog: Catalog, names: Sequence[str] | None, end_us: int, o
 
 def _increment(view: View, end_us: int, online: Snapshot) -> Step:
     state = online.state(view.name)
-    if state is None or state.watermark_us is None or state.fingerprint != view.fingerprint:
-        return Step(view, None if view.ttl is None else end_us - view.ttl, end_us)
+    first = None if view.ttl is None else end_us - view.ttl
+    if state is None or state.watermark_us is None or (state.fingerprint, state.origin) != (view.fingerprint, view.origin):
+        return Step(view, first, end_us)
     if state.watermark_us > end_us:
         return Step(view, end_us, end_us, f"already materialized up to {from_microseconds(state.watermark_us).isoformat()}")
+    if state.ttl is not None and (view.ttl is None or view.ttl > state.ttl):
+        return Step(view, None if first is None else min(first, state.watermark_us), end_us)
     return Step(view, state.watermark_us, end_us)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -11,8 +11,9 @@ class ViewReport:
     """One view's part.
 
     `rows_read`: source rows in the interval, `null_keys` of them left out because a join key is null. `keys_written`: rows the
-    online store took up; fewer than there are keys where it held newer rows, or the same. `seconds`: time taken. `note`: what a
-    reader of the numbers should know besides, or empty.
+    online store took up; fewer than there are keys where it held newer rows, or the same. `seconds`: time taken. `null_times`: rows
+    of the whole source that no interval holds because they have no event time. `note`: what a reader of the numbers should know
+    besides, or empty.
     """
 
     view: str
@@ -20,6 +21,7 @@ class ViewReport:
     keys_written: int
     seconds: float
     null_keys: int = 0
+    null_times: int = 0
     note: str = ""
 
 
@@ -31,9 +33,4 @@ class MaterializeReport:
 
     def to_json_object(self) -> dict[str, Any]:
         """The object `materialize --json` prints."""
-        return {
-            "views": [
-                {"view": v.view, "rows_read": v.rows_read, "keys_written": v.keys_written, "seconds": round(v.seconds, 6)}
-                for v in self.views
-            ]
-        }
+        return {"views": [{**asdict(view), "seconds": round(view.seconds, 6)} for view in self.views]}

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from featurestore.core.catalog import Catalog, View
-from featurestore.core.clock import Clock, system_clock
+from featurestore.core.clock import Clock, from_microseconds, system_clock
 from featurestore.core.config import ProjectConfig
 from featurestore.core.errors import SourceError
 from featurestore.core.types import ValueType
@@ -44,7 +44,8 @@ def materialize(
     """Write each key's latest row with an event time in [start, end], both included, to the online store; newer wins.
 
     All views (every online one for None) become visible together, or none does. Times are microseconds since the epoch, UTC.
-    Each view's watermark moves to `end`, never back. `clock` times the work.
+    Each view's watermark moves to `end`, or to the clock's present if that is earlier: rows may still come for what lies ahead. It
+    never moves back, nor over a gap that an interval leaves after it.
 
     Raises:
         InvalidInputError: start is after end, or a named view is not online.
@@ -93,14 +94,27 @@ def _carry(step: Step, root: Path, publication: Publication, progress: Progress,
             f"view {view.name}: all {latest.rows_read} rows in the interval have a null in {keys}",
             "mend the source or its join keys",
         )
-    written = publication.write(view, _batches(view, latest, progress), step.end_us)
+    before, mark, notes = publication.watermark(view), min(step.end_us, begun), []
+    if not latest.rows_read:
+        notes.append("the source has no rows in the interval")
+    gap = step.start_us is not None and (step.start_us > mark or (before is not None and step.start_us > before + 1))
+    if step.start_us is not None and step.start_us > mark:
+        notes.append("the interval begins in the future")
+    elif gap and before is not None:
+        until = from_microseconds(before).isoformat()
+        notes.append(f"the interval leaves a gap after {until}, from where the next increment goes on")
+    # Recorded so that a longer ttl is noticed later: see `plan_increment`.
+    back = step.start_us is None or (view.ttl is not None and step.start_us <= mark - view.ttl)
+    reaches_back = back and not gap and (before is None or mark >= before)
+    written = publication.write(view, _batches(view, latest, progress), None if gap else mark, reaches_back=reaches_back)
     return ViewReport(
         view=view.name,
         rows_read=latest.rows_read,
         keys_written=written,
         seconds=(clock() - begun) / 1e6,
         null_keys=latest.null_keys,
-        note="" if latest.rows_read else "the source has no rows in the interval",
+        null_times=latest.null_times,
+        note="; ".join(notes),
     )
 
 
@@ -113,9 +127,11 @@ def _batches(view: View, latest: LatestRows, progress: Progress) -> Iterator[tup
         *values, event, created = batch.columns
         columns = [column_from_arrow(array, f.dtype, f.name) for array, f in zip(values, fields, strict=True)]
         keys, features = columns[: len(view.join_keys)], columns[len(view.join_keys) :]
-        rows = codec.encode(features, _times(event, "event time"), _times(created, "created time"))
-        if rows:  # an empty batch of a view without entities has the constant key, but no row
-            yield encode_keys(keys, [key.name for key in view.join_keys]), rows
+        # A view without entities has the one constant key, which an empty batch has no row for.
+        stored = encode_keys(keys, [key.name for key in view.join_keys]) if batch.num_rows else []
+        rows = codec.encode(stored, features, _times(event, "event time"), _times(created, "created time"))
+        if rows:
+            yield stored, rows
         done += batch.num_rows
         progress(STAGE, view.name, done, latest.keys)
 

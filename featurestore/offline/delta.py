@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,19 +35,39 @@ _REMEDY = "remove the folder {} and run `featurestore prepare`, or put its files
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One version of a table, as its log has it. `number` is the publication's, 0 where another tool made the table."""
+    """One version of a table, as its log has it. `number` is the publication's, 0 where another tool made the table.
+
+    `identity` tells this version of this table from any other, also from one of a table that was removed and made again.
+    """
 
     path: Path
     version: int
     number: int
     schema: pa.Schema
     files: tuple[Path, ...]
+    identity: str
 
     def scan(self) -> pl.LazyFrame:
         """The rows of this very version, whatever is published after."""
         if not self.files:
             return pl.DataFrame(self.schema.empty_table()).lazy()
         return pl.scan_parquet(list(self.files), glob=False)
+
+    def check_content(self) -> None:
+        """See that each file holds the bytes that its name promises: what to ask when reading one has failed.
+
+        Raises:
+            CorruptDataError: one does not, or cannot be read.
+        """
+        for path in self.files:
+            promised = re.fullmatch(r"\d+-([0-9a-f]{64})\.parquet", path.name)  # other tools name their files otherwise
+            try:
+                with path.open("rb") as file:
+                    found = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise CorruptDataError(f"{path} cannot be read: {error.strerror}", _REMEDY.format(self.path)) from error
+            if promised and promised[1] != found:
+                raise CorruptDataError(f"{path} is damaged: its bytes do not fit the digest in its name", _REMEDY.format(self.path))
 
 
 def opened(path: Path) -> Published | None:
@@ -55,12 +76,14 @@ def opened(path: Path) -> Published | None:
     Raises:
         CorruptDataError: the log cannot be read, a data file that it names is missing or has another size, or another tool has
             changed the table to need more than its Parquet files.
+        StoreError: the path holds a % that the Delta library would take for a quoted character.
     """
     try:
         table = DeltaTable(_uri(path))
         actions = pa.table(table.get_add_actions()).select(["path", "size_bytes"]).to_pylist()
         number = table.transaction_version(APP) or 0
         schema = pa.schema(table.schema().to_arrow())
+        identity = f"{table.metadata().id}@{table.version()}"
         plain = table.protocol().min_reader_version == 1 and not table.metadata().partition_columns
     except TableNotFoundError:
         return None
@@ -78,7 +101,7 @@ def opened(path: Path) -> Published | None:
         if found != size:
             cause = f"{file} holds {found:,} bytes where its table's log says {size:,}"
             raise CorruptDataError(cause, _REMEDY.format(path))
-    return Published(path, int(table.version()), number, schema, tuple(sorted(sizes)))
+    return Published(path, int(table.version()), number, schema, tuple(sorted(sizes)), identity)
 
 
 def committed(path: Path) -> int:
@@ -160,6 +183,9 @@ def _flush(file: Path) -> None:
 
 def _uri(path: Path) -> str:
     """The folder as a URL: the library takes a bare path for one that is half quoted."""
+    quoted_already = re.search(r"%[0-9A-Fa-f]{2}", str(path.absolute()))
+    if quoted_already:  # it would be unquoted twice, so that the table came to stand in another folder
+        raise StoreError(f"no table can be kept in {path.absolute()}: {quoted_already[0]} in a folder's name", "rename that folder")
     return path.absolute().as_uri()
 
 

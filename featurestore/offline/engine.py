@@ -49,6 +49,19 @@ def literal(text: str) -> str:
 
 
 @contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn DuckDB's word for Ctrl-C in the block into Python's, KeyboardInterrupt."""
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
+    except RuntimeError as error:  # what it raises while a result is fetched as Arrow
+        if "interrupt" not in str(error).lower():
+            raise
+        raise KeyboardInterrupt from error
+
+
+@contextmanager
 def reading(label: str) -> Iterator[None]:
     """Turn DuckDB's errors in the block, which reads `label`, into ours.
 
@@ -58,7 +71,8 @@ def reading(label: str) -> Iterator[None]:
         SourceError: a value does not fit the type that is needed, or the files differ in their columns.
     """
     try:
-        yield
+        with interruptible():
+            yield
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise StoreError(f"not enough memory or disk space to read {label}: {_line(error)}", "free some, then run again") from error
     except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.BinderException, duckdb.TypeMismatchException) as error:

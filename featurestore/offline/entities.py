@@ -60,7 +60,9 @@ def _microseconds(values: pa.Array, name: str) -> pa.Array:
         return pa.nulls(len(values), pa.int64())
     if not types.is_timestamp(values.type):
         raise InvalidInputError(
-            f"the entity column {name!r} is {values.type}, not a timestamp", "convert it to timestamps before the call"
+            f"the entity column {name!r} is {values.type}, not a timestamp",
+            "convert it before the call: pd.to_datetime in pandas; in Polars .str.to_datetime() for text, "
+            'else .cast(pl.Datetime("us"))',
         )
     ticks = values.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     null = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None

@@ -29,9 +29,12 @@ _BEFORE_ALL = -(2**63)
 class Leakage:
     """Of one view over a source with a created timestamp: how many entity rows found values (`rows`), and how many of these found
     values that were created after the row's own time (`created_later`), so that the model could not have known them.
+
+    `names` are the columns of the result that this is about: a view that is asked for under two aliases has an entry for each.
     """
 
     view: str
+    names: tuple[str, ...]
     rows: int
     created_later: int
 
@@ -95,7 +98,7 @@ def join(
             for position, values in zip(part.positions, found, strict=True):
                 columns[position] = values
             if late is not None:
-                leakage.append(late)
+                leakage.append(Leakage(part.view.name, tuple(selection.names[place] for place in part.positions), *late))
     table = entities
     for name, values in zip(selection.names, columns, strict=True):
         table = table.append_column(name, values)
@@ -104,8 +107,8 @@ def join(
 
 def _join_view(
     connection: duckdb.DuckDBPyConnection, times: pa.Array, keys: list[pa.Array], part: ViewSelection, root: Path, only_known: bool
-) -> tuple[list[pa.Array], Leakage | None]:
-    """One view's columns, a value an entity row."""
+) -> tuple[list[pa.Array], tuple[int, int] | None]:
+    """One view's columns, a value an entity row; and `_leakage` where the source has a created timestamp."""
     view, source = part.view, part.view.source
     scan = open_scan(connection, source, root)
     rows = Rows(scan, view.join_keys, [f.name for f in view.features], scan.within(*_bounds(times, view.ttl)))
@@ -119,7 +122,7 @@ def _join_view(
         conform(whole(found[f"f{i}"]), field.dtype, f"view {view.name}: feature {field.name}").take(order)
         for i, field in enumerate(part.features)
     ]
-    return values, None if source.created_timestamp_column is None else _leakage(view.name, found, times)
+    return values, None if source.created_timestamp_column is None else _leakage(found, times)
 
 
 def _bounds(times: pa.Array, ttl: int | None) -> tuple[int | None, int]:
@@ -174,7 +177,8 @@ def _places(rows: NDArray[np.int64], count: int) -> pa.Array:
     return pa.array(places, mask=places < 0)
 
 
-def _leakage(view: str, found: pa.Table, times: pa.Array) -> Leakage:
+def _leakage(found: pa.Table, times: pa.Array) -> tuple[int, int]:
+    """How many entity rows found values, and how many of them found values created later."""
     created = found["c"].fill_null(_BEFORE_ALL).to_numpy()
     at = times.fill_null(0).to_numpy(zero_copy_only=False)[found["row"].to_numpy()]
-    return Leakage(view, len(created), int((created > at).sum()))
+    return len(created), int((created > at).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ def translated(error: lmdb.Error, path: Path) -> FeatureStoreError:
         return CorruptDataError(f"{path} is damaged ({error})", damage_remedy(path))
     if isinstance(error, lmdb.MapFullError):
         return StoreError(f"{path} would grow beyond {MAP_BYTES >> 30} GiB", "split the view in two")
+    if isinstance(error, lmdb.DiskError):
+        return StoreError(f"the disk of {path} is full ({error})", "free space there, then run again")
+    if os.strerror(errno.EIO) in str(error):  # what LMDB makes of a write cut short by a full disk
+        return StoreError(f"the disk of {path} is full or fails ({error})", "free space there, then run again")
     return StoreError(f"{path}: {error}", "free space or rights there, then run again")
 
 
@@ -78,9 +83,9 @@ class Environments:
 
         Raises:
             FileNotFoundError: there is none.
-            CorruptDataError: it is shorter than `least_bytes` (reading behind the end of a mapped file would kill the process), or
-                not an LMDB file.
-            StoreError: it cannot be opened.
+            CorruptDataError: it is shorter than `least_bytes` or than the pages it says it has (reading behind the end of a mapped
+                file would kill the process), or not an LMDB file.
+            StoreError: it cannot be opened, or not be locked against writers.
         """
         try:
             status = path.stat()
@@ -110,6 +115,12 @@ class Environments:
 
 def _open(path: Path) -> lmdb.Environment:
     writable = os.access(path, os.W_OK)
+    locked = _can_lock(path)
+    if not locked and not os.statvfs(path).f_flag & os.ST_RDONLY:
+        # Without a lock, pages are reused under a reader's eyes, and LMDB aborts the process.
+        raise StoreError(
+            f"cannot lock {path}, which others may write", f"give this user the right to write {path}-lock and {path.parent}"
+        )
     try:
         env = lmdb.open(
             str(path),
@@ -120,14 +131,30 @@ def _open(path: Path) -> lmdb.Environment:
             max_spare_txns=8,
             readahead=False,
             readonly=not writable,
-            lock=writable or os.access(path.parent, os.W_OK),
+            lock=locked,
             mode=0o644,
         )
-        if writable:
-            env.reader_check()  # frees the slots of readers that were killed
-        return env
     except lmdb.Error as error:
         raise translated(error, path) from error
+    try:
+        if writable:
+            env.reader_check()  # frees the slots of readers that were killed
+        needed, there = (env.info()["last_pgno"] + 1) * env.stat()["psize"], path.stat().st_size
+        if there < needed:
+            raise CorruptDataError(f"{path} has {there} bytes where its pages take {needed}", damage_remedy(path))
+    except lmdb.Error as error:
+        env.close()
+        raise translated(error, path) from error
+    except BaseException:
+        env.close()
+        raise
+    return env
+
+
+def _can_lock(path: Path) -> bool:
+    """Whether LMDB's lock file can be written, or made."""
+    lock = Path(f"{path}-lock")
+    return os.access(lock if lock.exists() else path.parent, os.W_OK)
 
 
 POOL = Environments()

@@ -17,7 +17,7 @@ import lmdb
 
 from featurestore.core.catalog import View
 from featurestore.core.clock import Clock, system_clock
-from featurestore.core.errors import CorruptDataError, InvalidInputError, NotMaterializedError, StoreError
+from featurestore.core.errors import CorruptDataError, FeatureStoreError, InvalidInputError, NotMaterializedError, StoreError
 from featurestore.files import exclusive
 from featurestore.online.environments import POOL, OpenFile, translated
 from featurestore.online.manifest import NAME, Manifest, load_manifest
@@ -32,19 +32,21 @@ _JOB = "write to the online store"
 class LmdbSnapshot:
     """See featurestore.online.store.Snapshot. Its files are open from the start, so their removal does not touch it."""
 
-    __slots__ = ("__weakref__", "_broken", "_files", "_records", "generation")
+    __slots__ = ("__weakref__", "_broken", "_files", "_records", "generation", "refused")
 
-    def __init__(self, manifest: Manifest, files: Mapping[str, OpenFile], broken: Mapping[str, CorruptDataError]) -> None:
+    def __init__(self, manifest: Manifest, files: Mapping[str, OpenFile], broken: Mapping[str, FeatureStoreError]) -> None:
         self.generation = manifest.generation
         self._records, self._files, self._broken = manifest.views, files, broken
+        self.refused = any(isinstance(error, StoreError) for error in broken.values())
         weakref.finalize(self, _release, list(files.values())).atexit = False
 
     def get(self, view: View, keys: Sequence[bytes]) -> list[bytes | None]:
         """See featurestore.online.store.Snapshot."""
         file = self._files.get(view.name)
         if file is None:
-            if view.name in self._broken:
-                raise CorruptDataError(self._broken[view.name].cause, self._broken[view.name].remedy)
+            broken = self._broken.get(view.name)
+            if broken is not None:
+                raise type(broken)(broken.cause, broken.remedy)
             return [None] * len(keys)
         if self._records[view.name].fingerprint != view.fingerprint:
             raise NotMaterializedError(
@@ -71,7 +73,9 @@ class LmdbSnapshot:
             keys, size = file.env.stat()["entries"], max(record.size, (file.env.info()["last_pgno"] + 1) * file.env.stat()["psize"])
         except lmdb.Error as error:
             raise translated(error, file.path) from error
-        return ViewState(record.generation, record.fingerprint, keys, record.watermark_us, record.written_us, size)
+        return ViewState(
+            record.generation, record.fingerprint, keys, record.watermark_us, record.written_us, size, record.origin, record.ttl
+        )
 
 
 def _release(files: list[OpenFile]) -> None:
@@ -93,11 +97,12 @@ class LmdbStore:
 
         Raises:
             CorruptDataError: CURRENT is damaged.
-            StoreError: the store cannot be read.
+            StoreError: the store cannot be read, or CURRENT is gone that this object has seen.
         """
         latest = self._latest
-        # The pool is part of the stamp: a forked child begins with an empty one and has to open its own.
-        if latest is not None and latest[0] == POOL.epoch and latest[1] == self._stamp():
+        # The pool is part of the stamp: a forked child begins with an empty one and has to open its own. What the system refused
+        # to open (no rights, no descriptors) is tried again, for that may have passed.
+        if latest is not None and latest[0] == POOL.epoch and not latest[2].refused and latest[1] == self._stamp():
             return latest[2]
         with POOL.lock:
             while True:
@@ -129,7 +134,7 @@ class LmdbStore:
             try:
                 with file.env.begin(write=True) as txn:
                     # A publication may have replaced the file while this waited for its turn to write.
-                    if self.snapshot() is snapshot:
+                    if self.snapshot().file(view) is file:
                         return put_newer(txn, (keys, rows))
             except lmdb.Error as error:
                 raise translated(error, file.path) from error
@@ -157,18 +162,31 @@ class LmdbStore:
                 current.save(self.root)
             prune(self.root, current)
 
+    def views(self) -> frozenset[str]:
+        """See featurestore.online.store.OnlineStore.
+
+        Raises:
+            CorruptDataError: CURRENT is damaged.
+            StoreError: it cannot be read.
+        """
+        return frozenset(load_manifest(self.root).views)
+
     def _load(self) -> LmdbSnapshot:
         manifest = load_manifest(self.root)
+        if manifest.generation == 0 and self._latest is not None and self._latest[2].generation > 0:
+            raise StoreError(
+                f"the online store at {self.root} is gone", "put it back, or run `featurestore materialize` to write it anew"
+            )
         files: dict[str, OpenFile] = {}
-        broken: dict[str, CorruptDataError] = {}
+        broken: dict[str, FeatureStoreError] = {}
         try:
             for name, record in manifest.views.items():
                 try:
                     files[name] = POOL.acquire(self.root / record.file, record.size)
                 except FileNotFoundError:
                     broken[name] = CorruptDataError(f"{self.root / record.file} is missing", "materialize the view again")
-                except CorruptDataError as error:
-                    broken[name] = error
+                except FeatureStoreError as error:
+                    broken[name] = error  # one view's trouble; the others are read
         except BaseException:
             _release(list(files.values()))
             raise

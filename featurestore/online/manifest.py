@@ -21,7 +21,8 @@ class FileRecord:
     """A view's file (its path relative to the store's root), and what it held when it was published.
 
     `size` in bytes is a lower bound from then on: rows written in place make a file grow. `watermark_us` and `written_us` are
-    microseconds since the epoch, UTC.
+    microseconds since the epoch, UTC. `origin` is that of the view whose rows these are, and `ttl` the one (microseconds, None for
+    no limit) up to which back from the watermark nothing is missing.
     """
 
     file: str
@@ -29,6 +30,8 @@ class FileRecord:
     size: int
     keys: int
     fingerprint: int
+    origin: str
+    ttl: int | None
     watermark_us: int | None
     written_us: int
 

@@ -28,18 +28,18 @@ def accepted(keys: Sequence[bytes], rows: Sequence[bytes], stored: Callable[[byt
     there = list(map(stored, map(itemgetter(0), ordered)))
     if there.count(None) == len(there):
         return ordered
-    return list(compress(ordered, _wins([row for _, row in ordered], there).tolist()))
+    return list(compress(ordered, _wins(ordered, there).tolist()))
 
 
-def _wins(rows: Sequence[bytes], there: Sequence[bytes | None]) -> NDArray[np.bool_]:
+def _wins(pairs: Sequence[tuple[bytes, bytes]], there: Sequence[bytes | None]) -> NDArray[np.bool_]:
     known = np.fromiter((row is not None for row in there), dtype=np.bool_, count=len(there))
     old = [row for row in there if row is not None]
-    new = list(compress(rows, known.tolist()))
+    keys, new = zip(*compress(pairs, known.tolist()), strict=True)
     event, created = header_times(new)
     old_event, old_created = header_times(old)
     newer = (event > old_event) | ((event == old_event) & (created >= old_created))
-    newer |= ~intact(old)
+    newer |= ~intact(keys, old)
     newer &= np.fromiter((a != b for a, b in zip(new, old, strict=True)), dtype=np.bool_, count=len(new))
-    wins = np.ones(len(rows), dtype=np.bool_)
+    wins = np.ones(len(pairs), dtype=np.bool_)
     wins[known] = newer
     return wins

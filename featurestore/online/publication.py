@@ -55,7 +55,12 @@ class LmdbPublication:
         self._begun: list[Path] = []
         self._uses = ExitStack()
 
-    def write(self, view: View, batches: Iterable[Batch], watermark_us: int | None) -> int:
+    def watermark(self, view: View) -> int | None:
+        """See featurestore.online.store.Publication."""
+        record = self._record(view)
+        return None if record is None or not (self._root / record.file).exists() else record.watermark_us
+
+    def write(self, view: View, batches: Iterable[Batch], watermark_us: int | None, *, reaches_back: bool = False) -> int:
         """See featurestore.online.store.Publication.
 
         Raises:
@@ -93,6 +98,8 @@ class LmdbPublication:
             size=size,
             keys=keys,
             fingerprint=view.fingerprint,
+            origin=view.origin,
+            ttl=view.ttl if base is None or reaches_back else base.record.ttl,
             watermark_us=max(marks, default=None),
             written_us=self._clock(),
         )
@@ -123,10 +130,15 @@ class LmdbPublication:
             for path in self._begun:
                 _remove(path)
 
-    def _base(self, view: View) -> _Base | None:
-        """The view's present file, if it is of the same definition and still there."""
+    def _record(self, view: View) -> FileRecord | None:
         record = self._current.views.get(view.name)
-        if record is None or record.fingerprint != view.fingerprint:
+        same = record is not None and (record.fingerprint, record.origin) == (view.fingerprint, view.origin)
+        return record if same else None
+
+    def _base(self, view: View) -> _Base | None:
+        """The view's present file, if it is of the same definition and origin and still there."""
+        record = self._record(view)
+        if record is None:
             return None
         try:
             file = POOL.acquire(self._root / record.file, record.size)

@@ -10,9 +10,10 @@ Little-endian, without padding:
     fixed        the fixed-width features in the view's order, zero where null
     ends         u32 for each variable-width feature: where its cell ends in what follows
     cells        the variable-width features in the view's order, empty where null
-    checksum     u32, CRC-32 of all before it
+    checksum     u32, CRC-32 of the row's key and all before it
 
-With its checksum last, the CRC-32 of a whole intact row is one constant, so a batch is checked without cutting any row.
+With its checksum last, the CRC-32 of a key and its whole intact row is one constant, so a batch is checked without cutting any
+row. A row that a damaged page puts under another key does not pass.
 """
 
 from __future__ import annotations
@@ -68,19 +69,24 @@ class RowCodec:
         self._head = np.dtype(layout)
         self._least = self._head.itemsize + _CHECKSUM_BYTES
         self._head_of = operator.itemgetter(slice(0, self._head.itemsize))
-        self._absent = self.encode([Column.nulls(f.dtype, 1) for f in view.features], np.zeros(1, dtype=np.int64))[0]
+        self._absent = self.encode([b""], [Column.nulls(f.dtype, 1) for f in view.features], np.zeros(1, dtype=np.int64))[0]
 
     def encode(
-        self, features: Sequence[Column], event_us: NDArray[np.int64], created_us: NDArray[np.int64] | None = None
+        self,
+        keys: Sequence[bytes],
+        features: Sequence[Column],
+        event_us: NDArray[np.int64],
+        created_us: NDArray[np.int64] | None = None,
     ) -> list[bytes]:
-        """One packed row for each of n event times; `features` are n values each, in the order of `view.features`.
+        """One packed row for each of n keys and event times; `features` are n values each, in the order of `view.features`.
 
         `created_us` holds NO_CREATED_TIME where a row has none; None where no row has one.
 
         Raises:
-            InvalidInputError: columns that are not the view's features, or a row of 4 GiB or more.
+            InvalidInputError: columns that are not the view's features, not as many keys as times, or a row of 4 GiB or more.
         """
         count = len(event_us)
+        _check_keys(keys, count)
         self._check_columns(features, count)
         heads = np.zeros(count, dtype=self._head)
         heads["version"] = VERSION
@@ -100,19 +106,23 @@ class RowCodec:
         bodies: list[bytes] = heads.view(f"V{self._head.itemsize}").tolist()
         if tails:
             bodies = list(map(operator.add, bodies, tails))
-        checksums = np.fromiter(map(zlib.crc32, bodies), dtype="<u4", count=count)
+        checksums = np.fromiter(map(zlib.crc32, bodies, map(zlib.crc32, keys)), dtype="<u4", count=count)
         return list(map(operator.add, bodies, checksums.view("V4").tolist()))
 
-    def decode(self, rows: Sequence[bytes | None], features: Sequence[Field]) -> Rows:
-        """Unpack some of the view's features from stored rows; None is a row that was not found.
+    def decode(self, keys: Sequence[bytes], rows: Sequence[bytes | None], features: Sequence[Field]) -> Rows:
+        """Unpack some of the view's features from the rows stored under `keys`; None is a row that was not found.
 
         Raises:
-            CorruptDataError: a row fails its checksum, is of another format, or of another definition of the view.
+            CorruptDataError: a row fails its checksum, is another key's, of another format, or of another definition of the view.
+            InvalidInputError: not as many keys as rows.
             UnknownNameError: a feature is not the view's.
         """
+        _check_keys(keys, len(rows))
         missing = rows.count(None)
+        if missing:
+            keys = [b"" if row is None else key for key, row in zip(keys, rows, strict=True)]
         present = [self._absent if row is None else row for row in rows] if missing else rows
-        heads = self._heads(present)  # type: ignore[arg-type]  # the line above leaves no None
+        heads = self._heads(keys, present)  # type: ignore[arg-type]  # the line above leaves no None
         nulls = np.unpackbits(heads["nulls"], axis=1, bitorder="little") if heads["nulls"].any() else None
         blob, starts = b"", None
         columns = []
@@ -172,13 +182,13 @@ class RowCodec:
         rows = np.concatenate(([0], np.cumsum(ends[:, -1])))
         return _slices(b"".join(cells), rows[:-1], rows[1:])
 
-    def _heads(self, rows: Sequence[bytes]) -> NDArray[np.void]:
+    def _heads(self, keys: Sequence[bytes], rows: Sequence[bytes]) -> NDArray[np.void]:
         """The part of fixed layout of each row, after checking every row whole."""
         if not rows:
             return np.zeros(0, dtype=self._head)
-        if set(map(zlib.crc32, rows)) != {_INTACT}:
+        if set(map(zlib.crc32, rows, map(zlib.crc32, keys))) != {_INTACT}:
             raise CorruptDataError(
-                f"view {self.view.name}: the stored row of entity {int(np.argmin(intact(rows)))} fails its checksum", _REMEDY
+                f"view {self.view.name}: the stored row of entity {int(np.argmin(intact(keys, rows)))} fails its checksum", _REMEDY
             )
         # An intact row of this view is at least as long as its head; a shorter one is of another definition.
         if min(map(len, rows)) >= self._least:
@@ -198,10 +208,15 @@ def header_times(rows: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.i
     return np.ascontiguousarray(headers["event"]), np.ascontiguousarray(headers["created"])
 
 
-def intact(rows: Sequence[bytes]) -> NDArray[np.bool_]:
-    """Which packed rows fit their checksums."""
-    checksums: NDArray[np.uint32] = np.fromiter(map(zlib.crc32, rows), dtype=np.uint32, count=len(rows))
+def intact(keys: Sequence[bytes], rows: Sequence[bytes]) -> NDArray[np.bool_]:
+    """Which packed rows fit their checksums and their keys."""
+    checksums: NDArray[np.uint32] = np.fromiter(map(zlib.crc32, rows, map(zlib.crc32, keys)), dtype=np.uint32, count=len(rows))
     return np.equal(checksums, _INTACT)
+
+
+def _check_keys(keys: Sequence[bytes], count: int) -> None:
+    if len(keys) != count:
+        raise InvalidInputError(f"{len(keys)} keys but {count} rows", "give a key for each row")
 
 
 def _starts(rows: Sequence[bytes]) -> NDArray[np.int64]:

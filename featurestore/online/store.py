@@ -18,7 +18,8 @@ class ViewState:
     """What a store holds of a view. Times are microseconds since the epoch, UTC.
 
     `generation` is the one that last rewrote the view, `fingerprint` that of the definition it was written under, `watermark_us`
-    the end of the latest interval materialized, None if rows have come by `upsert` only.
+    the time up to which the source has been read, None if rows have come by `upsert` only. `origin` is View.origin of the view as
+    it was materialized, `ttl` (microseconds, None for no limit) how far back from the watermark nothing of the source is missing.
     """
 
     generation: int
@@ -27,6 +28,8 @@ class ViewState:
     watermark_us: int | None
     written_us: int
     bytes: int
+    origin: str
+    ttl: int | None
 
 
 class Snapshot(Protocol):
@@ -55,12 +58,16 @@ class Snapshot(Protocol):
 class Publication(Protocol):
     """The next generation, being written. Nothing of it is visible before `commit`; left without it, nothing remains."""
 
-    def write(self, view: View, batches: Iterable[Batch], watermark_us: int | None) -> int:
+    def watermark(self, view: View) -> int | None:
+        """The watermark of the rows that `write` would add to: None for a view that starts empty, or that has none yet."""
+
+    def write(self, view: View, batches: Iterable[Batch], watermark_us: int | None, *, reaches_back: bool = False) -> int:
         """Add rows to what the store holds of a view; returns how many rows were taken up.
 
         Newer wins: a row goes in unless the stored one has a greater (event time, created time), so that at equal times a
-        corrected row replaces the old. A row that is there already, byte for byte, is not counted. A view whose definition has
-        changed starts empty. The watermark never moves back.
+        corrected row replaces the old. A row that is there already, byte for byte, is not counted. A view whose definition or
+        origin has changed starts empty. The watermark never moves back. `reaches_back` says that with these rows nothing is
+        missing from the watermark back by the view's present ttl, which may be longer than the one recorded.
         """
 
     def commit(self) -> None:
@@ -71,7 +78,12 @@ class OnlineStore(Protocol):
     """Rows by view and key."""
 
     def snapshot(self) -> Snapshot:
-        """The store as it is now. A store never written reads as empty, of generation 0."""
+        """The store as it is now. A store never written reads as empty, of generation 0.
+
+        Raises:
+            StoreError: it cannot be read, or has been removed since this object read it.
+            CorruptDataError: what tells its generation is damaged.
+        """
 
     def upsert(self, view: View, keys: Sequence[bytes], rows: Sequence[bytes]) -> int:
         """Write rows in place, newer wins as above; all of them are durable and visible together when it returns.
@@ -84,3 +96,6 @@ class OnlineStore(Protocol):
 
     def delete_views(self, names: Iterable[str]) -> None:
         """Drop all that is held of these views; names that are not held are no error."""
+
+    def views(self) -> frozenset[str]:
+        """The names of the views of which anything is held, readable or not."""

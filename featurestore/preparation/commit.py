@@ -15,7 +15,9 @@ from featurestore.preparation.settle import published_schema
 from featurestore.preparation.tables import Table
 
 
-def commit(config: ProjectConfig, table: Table, outcome: Outcome, *, number: int, run_id: str, started_us: int) -> int:
+def commit(
+    config: ProjectConfig, table: Table, outcome: Outcome, *, code_hash: str, number: int, run_id: str, started_us: int
+) -> int:
     """Make an outcome the table's next version; returns that Delta version.
 
     Killed at any moment, the process leaves the old table with files of a number that no reader asks for, or the new table with all
@@ -34,8 +36,10 @@ def commit(config: ProjectConfig, table: Table, outcome: Outcome, *, number: int
             table=table.name,
             mode=outcome.mode,
             started_us=started_us,
-            code_hash=table.code_hash,
+            code_hash=code_hash,
             files=outcome.files,
+            origin=outcome.origin,
+            key=table.key,
             inputs=outcome.inputs,
             fates=outcome.fates,
             reasons=outcome.reasons,

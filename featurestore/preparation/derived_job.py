@@ -8,33 +8,40 @@ from collections.abc import Mapping
 import duckdb
 import polars as pl
 import polars.selectors as cs
+import pyarrow as pa
 import pyarrow.dataset as ds
 
 from featurestore.core.errors import StoreError, TransformError
 from featurestore.core.fates import ROW, Fates, is_hidden
 from featurestore.offline.delta import Published
-from featurestore.offline.engine import connected
+from featurestore.offline.engine import connected, interruptible
 from featurestore.preparation.ledger import Entry
 from featurestore.preparation.outcome import Outcome, Skipped
 from featurestore.preparation.settle import check_run, settle
 from featurestore.preparation.tables import Table, place
 from featurestore.preparation.user_code import call, running
-from featurestore.validation import check_schema, judge
+from featurestore.validation import as_text, check_schema, judge
 
 
-def run_derived(table: Table, inputs: Mapping[str, Published], last: Entry | None) -> Outcome | Skipped:
-    """Make the table of these versions of its inputs. `last` is its last run, None to make it in any case.
+def run_derived(table: Table, inputs: Mapping[str, Published], last: Entry | None, code_hash: str) -> Outcome | Skipped:
+    """Make the table of these versions of its inputs. `last` is its last run, None to make it in any case; `code_hash` is of
+    the code as it is now.
 
     Raises:
         StoreError: the query needs more memory than there is.
         TransformError: the function or its query failed, returned other columns, or no rows of inputs that have some.
         QuarantineLimitError: too many rows were refused.
     """
-    versions = {name: published.version for name, published in inputs.items()}
-    if last is not None and last.inputs == versions and last.code_hash == table.code_hash:
+    versions = {name: published.identity for name, published in inputs.items()}
+    if last is not None and last.inputs == versions and last.code_hash == code_hash:
         return Skipped("up to date")
 
-    rows = _ordered(table, _sql_rows(table, inputs) if table.kind == "sql" else _polars_rows(table, inputs))
+    try:
+        rows = _ordered(table, _sql_rows(table, inputs) if table.kind == "sql" else _polars_rows(table, inputs))
+    except TransformError:
+        for published in inputs.values():  # damaged input is not the function's fault
+            published.check_content()
+        raise
     if not rows.height and any(published.scan().select(pl.len()).collect().item() for published in inputs.values()):
         raise TransformError(
             f"table {table.name}: {place(table.function)} read rows and returned none", "mend its filters and joins"
@@ -48,9 +55,10 @@ def run_derived(table: Table, inputs: Mapping[str, Published], last: Entry | Non
         deduplicated=settled.repeated,
         dropped=sum(settled.dropped_by_rule.values()),
     )
-    check_run(table, fates, settled)
+    check_run(table, fates, settled, copied=0, was_empty=True)
     return Outcome(
         mode="overwrite",
+        origin="tables",
         files=(),
         inputs=versions,
         fates=fates,
@@ -92,15 +100,31 @@ def _sql_rows(table: Table, inputs: Mapping[str, Published]) -> pl.DataFrame:
                 raise TransformError(
                     f"{what} returned {len(statements)} SQL statements or one that is no query", "return one select"
                 )
-            rows = pl.DataFrame(connection.sql(query).to_arrow_table())
+            with interruptible():
+                found = connection.sql(query).to_arrow_table()
+            _need_plain(what, found.schema)
+            rows = pl.DataFrame(found)
         except duckdb.OutOfMemoryException as error:
             raise StoreError(f"{what}: {_message(error)}", "free memory or disk space, or let the query do less at once") from error
         except duckdb.Error as error:
             raise TransformError(f"{what}: {_message(error)}", "mend the query") from error
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException) as error:
+            cause = f"{what}: its result cannot be kept ({str(error).partition(chr(10))[0]})"
+            raise TransformError(cause, "cast its columns to the contract's types") from error
     # DuckDB names its session's zone Etc/UTC; contracts say UTC.
     rows = rows.with_columns(cs.datetime("us", "Etc/UTC").dt.convert_time_zone("UTC"))
     _check_columns(table, rows.schema)
     return rows
+
+
+def _need_plain(what: str, schema: pa.Schema) -> None:
+    """See that no two columns have one name, and that none has a type that Polars has no word for."""
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise TransformError(f"{what} returns more than one column called {', '.join(twice)}", "give each a name of its own")
+    odd = [f"{field.name} is {field.type}" for field in schema if pa.types.is_interval(field.type) or pa.types.is_union(field.type)]
+    if odd:
+        raise TransformError(f"{what} returns types that no column can have: {', '.join(odd)}", "cast them in the query")
 
 
 def _show(connection: duckdb.DuckDBPyConnection, name: str, published: Published) -> None:
@@ -131,7 +155,11 @@ def _ordered(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
 def _with_values(quarantined: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Refused rows as the quarantine keeps them: no file or line, and the row itself as JSON, bytes in hexadecimal."""
     columns = [name for name in rows.columns if not is_hidden(name)]
-    values = rows.select(ROW, pl.struct(pl.col(columns)).alias("raw")) if columns else rows.select(ROW)
+    values = (
+        rows.select(ROW, pl.struct(_jsonable(name, rows.schema[name]) for name in columns).alias("raw"))
+        if columns
+        else rows.select(ROW)
+    )
     return quarantined.join(values, on=ROW, how="left", maintain_order="left").select(
         pl.lit(None, pl.String).alias("file"),
         pl.lit(None, pl.Int64).alias("line"),
@@ -139,6 +167,15 @@ def _with_values(quarantined: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
         "reasons",
         pl.col("raw").struct.json_encode(),
     )
+
+
+def _jsonable(name: str, dtype: pl.DataType) -> pl.Expr:
+    """The column as JSON can hold it."""
+    if dtype == pl.Binary:
+        return as_text(pl.col(name), dtype).alias(name)
+    if dtype == pl.List(pl.Binary):
+        return pl.col(name).list.eval(pl.element().bin.encode("hex"))
+    return pl.col(name)
 
 
 def _message(error: duckdb.Error) -> str:

@@ -9,14 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from featurestore.core.errors import CorruptDataError
+from featurestore.core.errors import CorruptDataError, StoreError
 from featurestore.core.fates import Fates
 from featurestore.files import write_whole
 
-FORMAT = 1
+FORMAT = 2
 """The ledger file's format. A reader refuses any other."""
 
 Mode = Literal["append", "overwrite"]
+
+Origin = Literal["files", "tables"]
+"""What a table is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class Refusals:
 class Entry:
     """One run over one table. `number` counts a table's runs from 1 and is the one in the table's Delta commit.
 
-    `mode` says whether the run added to the table or replaced it. `inputs` are the Delta versions of the tables read, `reasons` the
+    `mode` says whether the run added to the table or replaced it. `origin` is what the table was made of, and `key` its key then.
+    `inputs` are the identities of the versions of the tables read (`delta.Published.identity`), `reasons` the
     refused rows by rule and column, `dropped_by_rule` the dropped ones by rule. `started_us` is in microseconds since the epoch.
     """
 
@@ -53,7 +57,9 @@ class Entry:
     started_us: int
     code_hash: str
     files: tuple[LedgerFile, ...]
-    inputs: Mapping[str, int]
+    origin: Origin
+    key: tuple[str, ...]
+    inputs: Mapping[str, str]
     fates: Fates
     reasons: tuple[Refusals, ...]
     dropped_by_rule: Mapping[str, int]
@@ -82,6 +88,7 @@ class Ledger:
 
         Raises:
             CorruptDataError: an entry is missing or damaged.
+            StoreError: this user may not read it.
         """
         entries: list[Entry] = []
         for number in range(committed, 0, -1):
@@ -92,8 +99,13 @@ class Ledger:
         return tuple(reversed(entries))
 
     def tables(self) -> list[str]:
-        """The names of the tables that have entries, sorted."""
-        return sorted(path.name for path in self._folder.glob("*") if path.is_dir())
+        """The names of the tables that have entries, sorted. StoreError if the folder cannot be read."""
+        try:
+            return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"cannot read {self._folder}: {error.strerror}", "give this user the right to read it") from error
 
     def _path(self, table: str, number: int) -> Path:
         return self._folder / table / f"{number:08d}.json"
@@ -109,6 +121,8 @@ class Ledger:
             return _entry(body)
         except FileNotFoundError:
             raise CorruptDataError(f"the ledger entry {path} is missing", remedy) from None
+        except PermissionError as error:
+            raise StoreError(f"cannot read {path}: {error.strerror}", "give this user the right to read it") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorruptDataError(f"the ledger entry {path} cannot be read ({type(error).__name__})", remedy) from error
 
@@ -127,6 +141,7 @@ def _entry(body: Mapping[str, Any]) -> Entry:
     return Entry(
         **{
             **body,
+            "key": tuple(body["key"]),
             "files": tuple(LedgerFile(**file) for file in body["files"]),
             "fates": Fates(**body["fates"]),
             "reasons": tuple(Refusals(**reason) for reason in body["reasons"]),

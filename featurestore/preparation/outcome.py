@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from featurestore.core.fates import Fates
-from featurestore.preparation.ledger import LedgerFile, Mode, Refusals
+from featurestore.preparation.ledger import LedgerFile, Mode, Origin, Refusals
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,9 @@ class Outcome:
     but for run and table. `message` is for people, empty where there is nothing to say."""
 
     mode: Mode
+    origin: Origin
     files: tuple[LedgerFile, ...]
-    inputs: Mapping[str, int]
+    inputs: Mapping[str, str]
     fates: Fates
     accepted: pl.DataFrame
     quarantined: pl.DataFrame

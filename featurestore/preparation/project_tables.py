@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,9 @@ from typing import Any
 
 from featurestore.core.errors import DefinitionError, UnknownNameError, nearest
 from featurestore.preparation.tables import Table, place
+from featurestore.preparation.used_code import used_code
 from featurestore.sources import CsvSource
+from featurestore.validation import compile_contract
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class ProjectTables:
                 raise DefinitionError(
                     f"table {table.name} reads {len(raw)} raw sources ({', '.join(raw)})", "make a table of each and join those"
                 )
+            if raw:
+                _need_no_unique(table, self._sources[raw[0]])
         try:
             _ = self.order
         except CycleError as error:
@@ -81,6 +86,15 @@ class ProjectTables:
         """The tables that a table reads, in the order of its parameters."""
         return tuple(self._tables[name] for name in table.inputs if name in self._tables)
 
+    def code_hash(self, table: Table) -> str:
+        """A SHA-256 over all that decides what a table's rows are made of the same input: function, contract, key, the constants
+        and functions of the project's own modules that the function uses, and the raw source with its contract."""
+        source = self.raw_source(table)
+        parts = [table.code_hash, *used_code(table.function)]
+        if source is not None:
+            parts += [source.path, source.separator, *compile_contract(source.contract).lines()]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
     def needed(self, names: Iterable[str] | None) -> tuple[Table, ...]:
         """The tables of these names and all that they need, in order of preparation; every table where `names` is None."""
         if names is None:
@@ -93,6 +107,18 @@ class ProjectTables:
                 wanted.add(table.name)
                 waiting.extend(self.table_inputs(table))
         return tuple(table for table in self.order if table.name in wanted)
+
+
+def _need_no_unique(table: Table, source: CsvSource) -> None:
+    """Each run over raw files sees its own rows only, so `unique` there would hold for one run and not for the table."""
+    for contract in (table.contract, compile_contract(source.contract)):
+        unique = [column.name for column in contract.columns if column.unique] + [",".join(names) for names in contract.unique]
+        if unique:
+            raise DefinitionError(
+                f"table {table.name} reads raw files, and contract {contract.name} declares {', '.join(unique)} unique, which cannot "
+                "be judged file by file",
+                "take `unique` out: the table's key is unique in any case; a table made from this one may declare more",
+            )
 
 
 def collect(objects: Sequence[tuple[str, Any]]) -> ProjectTables:

@@ -68,7 +68,8 @@ class Quarantine:
         dictionary. Only those that `rule` refused, if given; at most `limit`.
 
         Raises:
-            UnknownNameError, NotMaterializedError: no run has made that table, or any.
+            UnknownNameError: no run has made that table, or `rule` refused none of its rows while others did.
+            NotMaterializedError: no run has made any table.
             InvalidInputError: `limit` is negative.
             CorruptDataError: a table's log, ledger or quarantine is damaged.
         """
@@ -76,6 +77,9 @@ class Quarantine:
             raise InvalidInputError(f"limit is {limit}", "give 0 or more")
         rows = self.frame(table)
         if rule is not None:
+            rules = rows["reasons"].explode().drop_nulls().struct.field("rule").unique().to_list()
+            if rules and rule not in rules:
+                raise UnknownNameError(f"rule in the quarantine of {table}", rule, rules)
             rows = rows.filter(pl.col("reasons").list.eval(pl.element().struct.field("rule") == rule).list.any())
         if limit is not None:
             rows = rows.head(limit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import polars as pl
@@ -22,10 +22,10 @@ from featurestore.validation import Contract, check_schema, compile_contract, ju
 
 @dataclass(frozen=True)
 class _NewFiles:
-    """`fresh` are to be read; `copies` have the bytes of a file that was read before, so that all their rows are known."""
+    """`fresh` are to be read; `copies` have the bytes of another file, read before or fresh, so that all their rows are known."""
 
     fresh: tuple[InputFile, ...]
-    copies: tuple[LedgerFile, ...]
+    copies: tuple[InputFile, ...]
 
 
 def run_raw(
@@ -35,14 +35,19 @@ def run_raw(
     inputs: Mapping[str, Published],
     existing: Published | None,
     entries: Sequence[Entry],
+    replaced: Sequence[Entry],
+    code_hash: str,
 ) -> Outcome | Skipped:
     """Prepare the files that no run of `entries` has read. `inputs` are the other tables that the function takes.
 
-    `existing` is the table as it stands, None to make it anew (then `entries` is empty).
+    `existing` is the table as it stands, None to make it anew (then `entries` is empty, and `replaced` are the
+    runs that made what is replaced). `code_hash` is of the code as it is now.
 
-    Of records that are equal in all columns, in one file or in several of this run, the first stays and the others are duplicates. A
-    record that an earlier run has read is a duplicate where its key is in the table with equal content; a whole file that has the
-    bytes of an earlier one is all duplicates. Rows that an earlier run refused are judged again when another file brings them.
+    The rule of duplicates, which makes files that are prepared one by one and all together give the same table: of records that are
+    equal in all columns within one file, the first stays and the others are duplicates, before the function sees them. A row
+    that the function makes of another file's record is a duplicate where its key is known, from the table or an earlier file, with equal
+    content. A file that has the bytes of another is all duplicates. Rows that were refused are judged again when another file
+    brings them.
 
     Raises:
         SourceError: a file is missing, damaged, of other columns, or changed since it was processed.
@@ -55,18 +60,19 @@ def run_raw(
         _check_published(table, existing)
     new = _new_files(list_files(source, config.root), processed(entries), table)
     if entries and not (new.fresh or new.copies):
-        recoded = entries[-1].code_hash != table.code_hash
-        hint = f"; its code has changed since: `featurestore prepare {table.name} --full-refresh` applies it to all rows"
-        return Skipped("nothing new" + (hint if recoded else ""))
+        return Skipped("; ".join(["nothing new", *_recoded(table, entries, code_hash)]))
 
     columns = [column.name for column in contract.columns]
     checked = check_files(new.fresh, columns, source, config.root)
     read = _read(checked, columns, source, config)
-    raw = read.unique(columns, keep="first", maintain_order=True)
+    raw = read.unique([*columns, FILE], keep="first", maintain_order=True)
     judged = _transformed(table, judge(raw.lazy(), contract).collect(), inputs)
-    settled = settle(table, judged, existing.scan() if existing else None)
+    settled = settle(table, judged, existing)
 
-    copied = sum(file.rows for file in new.copies)
+    rows = {file.digest: file.rows for file in processed(entries).values()} | {c.file.digest: c.rows for c in checked}
+    copies = [LedgerFile(file.path, file.size, file.digest, rows[file.digest]) for file in new.copies]
+    copied = sum(file.rows for file in copies)
+    count = len(checked) + len(copies)
     fates = Fates(
         rows_in=read.height + copied,
         accepted=settled.accepted.height,
@@ -74,11 +80,12 @@ def run_raw(
         deduplicated=read.height - raw.height + copied + settled.repeated,
         dropped=sum(settled.dropped_by_rule.values()),
     )
-    check_run(table, fates, settled)
+    check_run(table, fates, settled, copied=copied, was_empty=existing is None or not existing.files)
     return Outcome(
         mode="append" if existing else "overwrite",
-        files=(*(LedgerFile(c.file.path, c.file.size, c.file.digest, c.rows) for c in checked), *new.copies),
-        inputs={name: published.version for name, published in inputs.items()},
+        origin="files",
+        files=(*(LedgerFile(c.file.path, c.file.size, c.file.digest, c.rows) for c in checked), *copies),
+        inputs={name: published.identity for name, published in inputs.items()},
         fates=fates,
         accepted=settled.accepted,
         quarantined=settled.quarantined.join(
@@ -94,8 +101,32 @@ def run_raw(
         ).rename({ROW: "row"}),
         reasons=settled.reasons,
         dropped_by_rule=settled.dropped_by_rule,
-        message=f"{len(checked) + len(new.copies)} new file" + "s" * (len(checked) + len(new.copies) != 1),
+        message="; ".join(
+            [
+                f"{count} new file{'s' * (count != 1)}",
+                *_recoded(table, entries, code_hash),
+                *_gone(replaced, {file.path for file in (*new.fresh, *new.copies)}),
+            ]
+        ),
     )
+
+
+def _recoded(table: Table, entries: Sequence[Entry], code_hash: str) -> list[str]:
+    """What to tell where earlier runs were of other code."""
+    if all(entry.code_hash == code_hash for entry in entries):
+        return []
+    remedy = f"`featurestore prepare {table.name} --full-refresh` applies today's to all rows"
+    return [f"its code has changed since earlier rows were made: {remedy}"]
+
+
+def _gone(replaced: Sequence[Entry], there: Set[str]) -> list[str]:
+    """What to tell where files of the runs that are replaced are no more."""
+    gone = sorted(processed(replaced).keys() - there)
+    if not gone:
+        return []
+    more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+    are = "files of earlier runs are" if len(gone) > 1 else "file of earlier runs is"
+    return [f"{len(gone)} {are} gone, and the table without their rows: {', '.join(gone[:3])}{more}"]
 
 
 def _raw_contract(source: CsvSource) -> Contract:
@@ -129,12 +160,14 @@ def _new_files(files: Sequence[InputFile], known: Mapping[str, LedgerFile], tabl
             f"{', '.join(changed[:3])}{more} changed since it was processed for table {table.name}",
             f"put the old content back, or run `featurestore prepare {table.name} --full-refresh`",
         )
-    rows = {file.digest: file.rows for file in known.values()}
-    new = [file for file in files if file.path not in known]
-    return _NewFiles(
-        fresh=tuple(file for file in new if file.digest not in rows),
-        copies=tuple(LedgerFile(f.path, f.size, f.digest, rows[f.digest]) for f in new if f.digest in rows),
-    )
+    digests = {file.digest for file in known.values()}
+    fresh: list[InputFile] = []
+    copies: list[InputFile] = []
+    for file in files:
+        if file.path not in known:
+            (copies if file.digest in digests else fresh).append(file)
+            digests.add(file.digest)
+    return _NewFiles(tuple(fresh), tuple(copies))
 
 
 def _read(checked: Sequence[CheckedFile], columns: Sequence[str], source: CsvSource, config: ProjectConfig) -> pl.DataFrame:

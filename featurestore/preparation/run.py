@@ -9,13 +9,13 @@ from typing import Any
 
 from featurestore.core.clock import Clock, from_microseconds, system_clock
 from featurestore.core.config import ProjectConfig
-from featurestore.core.errors import NotMaterializedError
+from featurestore.core.errors import CorruptDataError, DefinitionError, NotMaterializedError
 from featurestore.core.fates import Fates
 from featurestore.files import exclusive
 from featurestore.offline import delta
 from featurestore.preparation.commit import commit
 from featurestore.preparation.derived_job import run_derived
-from featurestore.preparation.ledger import Ledger
+from featurestore.preparation.ledger import Entry, Ledger
 from featurestore.preparation.outcome import Outcome, Skipped
 from featurestore.preparation.places import table_folder
 from featurestore.preparation.project_tables import ProjectTables
@@ -123,18 +123,23 @@ def _prepare_table(
     began = time.perf_counter()
     existing = delta.opened(table_folder(config, table.name))
     committed = existing.number if existing else 0
-    entries = () if anew else Ledger(config.ledger).current(table.name, committed)
+    ledger = Ledger(config.ledger)
+    entries = () if anew else ledger.current(table.name, committed)
     source = project.raw_source(table)
+    code_hash = project.code_hash(table)
+    if entries:
+        _check_last(table, source, entries[-1])
     inputs = {each.name: _opened(config, each) for each in project.table_inputs(table)}
     outcome: Outcome | Skipped
     if source is not None:
-        outcome = run_raw(config, table, source, inputs, None if anew else existing, entries)
+        replaced = _readable(ledger, table.name, committed) if anew else ()
+        outcome = run_raw(config, table, source, inputs, None if anew else existing, entries, replaced, code_hash)
     else:
-        outcome = run_derived(table, inputs, entries[-1] if entries else None)
+        outcome = run_derived(table, inputs, entries[-1] if entries else None, code_hash)
     if isinstance(outcome, Skipped):
         seconds = time.perf_counter() - began
         return TableReport(table.name, _NONE, seconds, existing.version if existing else None, True, outcome.message)
-    version = commit(config, table, outcome, number=committed + 1, run_id=run_id, started_us=started_us)
+    version = commit(config, table, outcome, code_hash=code_hash, number=committed + 1, run_id=run_id, started_us=started_us)
     return TableReport(
         table=table.name,
         fates=outcome.fates,
@@ -144,6 +149,24 @@ def _prepare_table(
         reasons={f"{reason.rule}/{reason.column}": reason.rows for reason in outcome.reasons},
         dropped_by_rule=outcome.dropped_by_rule,
     )
+
+
+def _check_last(table: Table, source: CsvSource | None, last: Entry) -> None:
+    """See that new rows can stand beside those of the table's last run, or replace them as it did."""
+    remedy = f"run `featurestore prepare {table.name} --full-refresh` to make it anew"
+    origin = "tables" if source is None else "files"
+    if last.origin != origin:
+        raise DefinitionError(f"table {table.name} was made of {last.origin}, and its function now reads {origin}", remedy)
+    if origin == "files" and last.key != table.key:
+        raise DefinitionError(f"table {table.name} was made with the key {', '.join(last.key)}, now {', '.join(table.key)}", remedy)
+
+
+def _readable(ledger: Ledger, table: str, committed: int) -> tuple[Entry, ...]:
+    """The runs that made a table, none where its ledger is damaged: that is what a full refresh mends."""
+    try:
+        return ledger.current(table, committed)
+    except CorruptDataError:
+        return ()
 
 
 def _opened(config: ProjectConfig, table: Table) -> delta.Published:

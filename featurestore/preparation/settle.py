@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import polars as pl
 import pyarrow as pa
 
-from featurestore.core.errors import QuarantineLimitError, TransformError
+from featurestore.core.errors import CorruptDataError, QuarantineLimitError, TransformError
 from featurestore.core.fates import DROPPED, ROW, Fates, refused_parts
+from featurestore.offline.delta import Published
 from featurestore.preparation.ledger import Refusals
 from featurestore.preparation.quarantine import REASONS
 from featurestore.preparation.tables import Table
-from featurestore.validation import Contract, reasons
+from featurestore.validation import Contract, as_text, reasons
 from featurestore.wire.arrow import arrow_type
 
 DUPLICATE_KEY = "duplicate_key"
@@ -39,11 +41,14 @@ def published_schema(contract: Contract) -> pa.Schema:
     return pa.schema([(field.name, arrow_type(field.dtype)) for field in contract.fields])
 
 
-def settle(table: Table, judged: pl.DataFrame, existing: pl.LazyFrame | None) -> Settled:
+def settle(table: Table, judged: pl.DataFrame, existing: Published | None) -> Settled:
     """Separate rows by fate. `judged` has the contract's columns, ROW, and what was noted of dropped and refused rows.
 
-    `existing` are the rows that the table has already. Of rows with one key, the one in the table wins, else the first by ROW; the
+    `existing` is the table with the rows that it has already. Of rows with one key, the one in the table wins, else the first by ROW; the
     others are repeated if all their columns are equal to it, and refused under `DUPLICATE_KEY` if not.
+
+    Raises:
+        CorruptDataError: the table cannot be read.
     """
     if DROPPED not in judged.columns:
         judged = judged.with_columns(pl.lit(None, pl.String).alias(DROPPED))
@@ -77,16 +82,14 @@ def settle(table: Table, judged: pl.DataFrame, existing: pl.LazyFrame | None) ->
 
 
 def _by_key(
-    key: Sequence[str], names: Sequence[str], candidates: pl.DataFrame, existing: pl.LazyFrame | None
+    key: Sequence[str], names: Sequence[str], candidates: pl.DataFrame, existing: Published | None
 ) -> tuple[pl.DataFrame, int, pl.DataFrame]:
     """(accepted rows, number of repeated ones, reasons for the clashing ones in the form of `validation.reasons`)."""
     known = candidates.select(names).clear()
     fresh = candidates
     if existing is not None:
-        keys = candidates.select(key).unique()
-        met = existing.select(key).join(keys.lazy(), on=list(key), how="semi").collect()
-        if met.height:  # only then the other columns are read
-            known = existing.select(names).join(keys.lazy(), on=list(key), how="semi").collect()
+        known = _known(key, names, candidates, existing)
+        if known.height:
             fresh = candidates.join(known, on=list(key), how="anti", maintain_order="left")
     firsts = fresh.unique(key, keep="first", maintain_order=True)
     others = candidates.join(firsts, on=ROW, how="anti", maintain_order="left")
@@ -103,30 +106,46 @@ def _by_key(
     return accepted, compared.height - clashing.height, _clashes(key, clashing)
 
 
+def _known(key: Sequence[str], names: Sequence[str], candidates: pl.DataFrame, existing: Published) -> pl.DataFrame:
+    """The table's rows that have a key of the candidates."""
+    keys, rows = candidates.select(key).unique().lazy(), existing.scan()
+    try:
+        met = rows.select(key).join(keys, on=list(key), how="semi").collect()
+        # Only if one is met the other columns are read.
+        return rows.select(names).join(keys, on=list(key), how="semi").collect() if met.height else candidates.select(names).clear()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        existing.check_content()
+        cause = f"the table in {existing.path} cannot be read: {str(error).partition(chr(10))[0]}"
+        raise CorruptDataError(cause, "put its files back, or run `featurestore prepare --full-refresh`") from error
+
+
 def _clashes(key: Sequence[str], rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(
         ROW,
         pl.lit(DUPLICATE_KEY).alias("rule"),
         pl.lit(", ".join(key)).alias("column"),
-        pl.concat_str([pl.col(name).cast(pl.String) for name in key], separator=", ").alias("value"),
+        pl.concat_str([as_text(pl.col(name), rows.schema[name]) for name in key], separator=", ").alias("value"),
     )
 
 
-def check_run(table: Table, fates: Fates, settled: Settled) -> None:
-    """See that a run may be published.
+def check_run(table: Table, fates: Fates, settled: Settled, *, copied: int, was_empty: bool) -> None:
+    """See that a run may be published. `copied` of its rows are those of files known as a whole, which are not judged again;
+    `was_empty` says that the table has no row but those that the run accepts.
 
     Raises:
-        QuarantineLimitError: the share of its rows that are refused is above the table's `max_quarantined`.
-        TransformError: it read rows that the table does not have, and accepts none.
+        QuarantineLimitError: the share of its judged rows that are refused is above the table's `max_quarantined`.
+        TransformError: it judged rows and accepts none, and refuses all of them or leaves the table empty.
     """
-    if fates.quarantined > table.max_quarantined * fates.rows_in:
+    judged = fates.rows_in - copied
+    # As the decimal fraction that was written: the float 0.29 times 100 is less than 29.
+    if fates.quarantined > Fraction(str(float(table.max_quarantined))) * judged:
         most = ", ".join(f"{r.rule} of {r.column}: {r.rows:,}" for r in settled.reasons[:_MOST_REASONS])
         raise QuarantineLimitError(
-            f"table {table.name}: {fates.quarantined:,} of {fates.rows_in:,} rows are refused, more than max_quarantined="
+            f"table {table.name}: {fates.quarantined:,} of {judged:,} rows are refused, more than max_quarantined="
             f"{table.max_quarantined:g} allows ({most}); nothing was published",
             "mend the input, the function or the contract, or raise max_quarantined",
         )
-    if fates.accepted == 0 and fates.deduplicated < fates.rows_in:
+    if judged and fates.accepted == 0 and (was_empty or fates.quarantined == judged):
         rules = ", ".join(f"{rule}: {rows:,}" for rule, rows in settled.dropped_by_rule.items())
         raise TransformError(
             f"table {table.name} read {fates.rows_in:,} rows and accepted none: {fates.dropped:,} dropped ({rules or 'no rule'}), "

@@ -26,7 +26,7 @@ class Table:
 
     `function` gives a LazyFrame ("polars") or the text of a query ("sql") from `inputs`, which are its parameters' names.
     `max_quarantined` is the greatest share of a run's rows that may be refused, 0 to 1. `code_hash` is a SHA-256 over the
-    import path and source of function and contract: where it differs from a run's, the rows of that run were made by other code.
+    function's import path and source, the contract, key and timestamp; `ProjectTables.code_hash` adds what the function uses.
     """
 
     name: str
@@ -62,6 +62,9 @@ class Table:
                     f"{what}: the {role} column {name} may be null in contract {self.contract.name}", "make it nullable=False there"
                 )
         types = {f.name: f.dtype for f in self.contract.fields}
+        lists = [name for name in self.key if types[name].name.endswith("_LIST")]
+        if lists:
+            raise DefinitionError(f"{what}: the key column {lists[0]} is a list", "name columns of plain values")
         for name in (self.timestamp_field, *created):
             if types[name] is not ValueType.UNIX_TIMESTAMP:
                 raise DefinitionError(
@@ -158,17 +161,18 @@ def _make(
         raise DefinitionError(f"{function!r} cannot be a table", "decorate a plain function")
     if isinstance(key, str):
         raise DefinitionError(f"table {function.__name__}: the key is the text {key!r}", f"give a list, such as key=[{key!r}]")
+    compiled = compile_contract(contract)
     return Table(
         name=function.__name__,
         kind=kind,
         function=function,
-        contract=compile_contract(contract),
+        contract=compiled,
         key=tuple(key),
         timestamp_field=timestamp_field,
         created_timestamp_column=created_timestamp_column,
         max_quarantined=max_quarantined,
         inputs=_inputs(function),
-        code_hash=_code_hash(function, contract, kind, *key, timestamp_field),
+        code_hash=_code_hash(function, compiled, kind, *key, timestamp_field),
     )
 
 
@@ -182,16 +186,13 @@ def _inputs(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(parameter.name for parameter in parameters)
 
 
-def _code_hash(function: Callable[..., Any], contract: type, *words: str) -> str:
-    # Taken while the module is being imported: later another project's module may stand under its name.
-    hashed = hashlib.sha256()
-    for thing in (function, contract):
-        try:
-            source = inspect.getsource(thing)
-        except (OSError, TypeError):
-            raise DefinitionError(
-                f"the source of {thing.__module__}.{thing.__qualname__} cannot be read", "define it in a module of the project"
-            ) from None
-        hashed.update(f"{thing.__module__}.{thing.__qualname__}\n{source}\n".encode())
-    hashed.update("\n".join(words).encode())
-    return hashed.hexdigest()
+def _code_hash(function: Callable[..., Any], contract: Contract, *words: str) -> str:
+    # Taken while the module is being imported: later its file may have been edited.
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        raise DefinitionError(
+            f"the source of {function.__module__}.{function.__qualname__} cannot be read", "define it in a module of the project"
+        ) from None
+    name = f"{function.__module__}.{function.__qualname__}"
+    return hashlib.sha256("\n".join([name, source, *words, *contract.lines()]).encode()).hexdigest()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from featurestore.core.errors import FeatureStoreError, TransformError
 from featurestore.preparation.tables import Table, place
@@ -16,18 +19,19 @@ from featurestore.preparation.tables import Table, place
 def running(table: Table) -> Iterator[None]:
     """Turn whatever the table's function raises in the block into an error that names function, file and line.
 
-    A query is executed when it is collected, so that belongs inside the block too.
+    What it prints goes to stderr, since stdout is for results. A query is executed when it is collected, so that belongs inside the block too.
 
     Raises:
         TransformError: the function raised.
     """
     where = f"table {table.name}: {place(table.function)}"
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except FeatureStoreError as error:
         raise TransformError(f"{where}{_line(table.function, error)}: {error.cause}", error.remedy) from error
-    # The one place besides the process's edge that catches everything: a user's function may raise anything at all.
-    except Exception as error:
+    # The one place besides the process's edge that catches everything: a user's function may raise anything at all, or exit.
+    except (Exception, SystemExit, pl.exceptions.PanicException) as error:
         text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         raise TransformError(
             f"{where} raised {type(error).__name__}{_line(table.function, error)}: {text}", "mend the function"
@@ -40,7 +44,7 @@ def call(table: Table, inputs: Mapping[str, Any]) -> Any:
         return table.function(**inputs)
 
 
-def _line(function: Callable[..., Any], error: Exception) -> str:
+def _line(function: Callable[..., Any], error: BaseException) -> str:
     """` in line N`: the last line of the function's own file on the way to the error; empty where it came later."""
     file = function.__code__.co_filename
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == Path(file)]

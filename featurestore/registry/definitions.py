@@ -117,16 +117,17 @@ def _importing_from(root: Path, files: list[Path]) -> Iterator[None]:
 def _import(path: Path, root: Path) -> ModuleType:
     name = ".".join(path.relative_to(root).with_suffix("").parts)
     try:
-        return importlib.import_module(name)
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            return importlib.import_module(name)
     except FeatureStoreError as error:
         raise DefinitionError(f"{_place(error, path, root)}: {error.cause}", error.remedy) from error
-    # The user's module may raise anything at all.
-    except Exception as error:
+    # The user's module may raise anything at all, or exit.
+    except (Exception, SystemExit) as error:
         text = error.msg if isinstance(error, SyntaxError) else str(error)
         raise DefinitionError(f"{_place(error, path, root)}: {type(error).__name__}: {text}", "mend that line") from error
 
 
-def _place(error: Exception, path: Path, root: Path) -> str:
+def _place(error: BaseException, path: Path, root: Path) -> str:
     """`file:line`, relative to the project, of the innermost of its own lines that the error came through."""
     file, line = path, None
     if isinstance(error, SyntaxError) and error.filename:

@@ -105,8 +105,10 @@ class Lookup:
     ) -> list[tuple[Column, NDArray[np.uint8], NDArray[np.int64]]]:
         view = part.view
         stored = encode_keys([keys[name] for name in part.key_names], part.key_names)
-        raw = snapshot.get(view, stored) if view.join_keys else snapshot.get(view, stored) * count
-        rows = self._codec(view).decode(raw, part.features)
+        raw = snapshot.get(view, stored)
+        if not view.join_keys:
+            stored, raw = stored * count, raw * count
+        rows = self._codec(view).decode(stored, raw, part.features)
         status, times = judge(rows.found, rows.event_us, view.ttl, now)
         visible = status == FieldStatus.PRESENT
         mask = None if visible.all() else visible

@@ -21,7 +21,7 @@ from featurestore.core.errors import (
 )
 from featurestore.core.selection import Selection
 from featurestore.core.status import FieldStatus
-from featurestore.serving.state import ServingState
+from featurestore.serving.state import Project, ServingState
 from featurestore.wire import serving as wire
 from featurestore.wire.faults import TRAILER, to_message, to_trailer
 
@@ -47,22 +47,7 @@ class FeatureService:
     def get_online_features(self, data: bytes) -> bytes:
         """Answer a GetOnlineFeaturesRequest: join keys first with status PRESENT, then the features in the order asked for."""
         request = wire.parse_online_request(data)
-        project = self._state.current()
-        plan = project.plans.plan(request.features, request.full_feature_names)
-        keys = {
-            field.name: request.entities[name].column(field.dtype, name) for name, field in plan.join_keys(request.entities.keys())
-        }
-        answer = project.lookup.read(plan.selection, keys)
-        count = len(next(iter(keys.values()), ()))
-        present = np.full(count, FieldStatus.PRESENT, dtype=np.uint8)
-        no_time = np.zeros(count, dtype=np.int64)
-        return wire.encode_online_response(
-            [*keys, *answer.names],
-            [*keys.values(), *answer.columns],
-            [*(present for _ in keys), *answer.statuses],
-            [*(no_time for _ in keys), *answer.event_us],
-            view_versions=_unversioned(plan.selection) if request.include_feature_view_version_metadata else (),
-        )
+        return self._state.answer(lambda project: _answered(project, request))
 
     def get_serving_info(self, data: bytes) -> bytes:
         """Answer a GetFeastServingInfoRequest with this package's version."""
@@ -74,6 +59,23 @@ class FeatureService:
         return grpc.method_handlers_generic_handler(
             wire.SERVICE, {name: grpc.unary_unary_rpc_method_handler(_with_status(method)) for name, method in methods.items()}
         )
+
+
+def _answered(project: Project, request: wire.OnlineRequest) -> bytes:
+    """The response to a request from one catalog and one generation."""
+    plan = project.plans.plan(request.features, request.full_feature_names)
+    keys = {field.name: request.entities[name].column(field.dtype, name) for name, field in plan.join_keys(request.entities.keys())}
+    answer = project.lookup.read(plan.selection, keys)
+    count = len(next(iter(keys.values()), ()))
+    present = np.full(count, FieldStatus.PRESENT, dtype=np.uint8)
+    no_time = np.zeros(count, dtype=np.int64)
+    return wire.encode_online_response(
+        [*keys, *answer.names],
+        [*keys.values(), *answer.columns],
+        [*(present for _ in keys), *answer.statuses],
+        [*(no_time for _ in keys), *answer.event_us],
+        view_versions=_unversioned(plan.selection) if request.include_feature_view_version_metadata else (),
+    )
 
 
 def _unversioned(selection: Selection) -> list[tuple[str, int]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from featurestore.core.clock import Clock
 from featurestore.core.config import ProjectConfig
-from featurestore.core.errors import FeatureStoreError
+from featurestore.core.errors import FeatureStoreError, NotMaterializedError
 from featurestore.online.lmdb import LmdbStore
 from featurestore.online.store import OnlineStore
 from featurestore.registry.catalog_file import load
@@ -18,6 +20,8 @@ from featurestore.serving.lookup import Lookup
 from featurestore.serving.plan import Plans
 
 _log = logging.getLogger("featurestore.serving")
+
+T = TypeVar("T")
 
 Mark = tuple[int, int, int] | None
 """What tells one catalog file from the next: mtime in nanoseconds, size, inode; None where there is none."""
@@ -48,13 +52,29 @@ class ServingState:
         self._project = self._load()
 
     def current(self) -> Project:
-        """The project as of its newest readable catalog. Costs one `stat` while nothing changes."""
-        if _mark(self._path) != self._seen and self._reloading.acquire(blocking=False):
-            try:
-                self._follow()
-            finally:
-                self._reloading.release()
+        """The project as of its newest readable catalog. Costs one `stat` while nothing changes.
+
+        While one thread loads a new catalog the others wait for it: the old one may not fit the generation online any more.
+        """
+        if _mark(self._path) != self._seen:
+            with self._reloading:
+                if _mark(self._path) != self._seen:
+                    self._follow()
         return self._project
+
+    def answer(self, work: Callable[[Project], T]) -> T:
+        """What `work` gives for the newest catalog; asked once more if the catalog and the store were replaced meanwhile.
+
+        Raises: what `work` raises.
+        """
+        project = self.current()
+        try:
+            return work(project)
+        except NotMaterializedError:
+            newer = self.current()
+            if newer is project:
+                raise
+            return work(newer)
 
     def _follow(self) -> None:
         # The mark is taken before the file is read, so a file replaced meanwhile is seen as new at the next request.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,15 +29,34 @@ def list_files(source: CsvSource, root: Path) -> tuple[InputFile, ...]:
     """Every file that the source's glob matches under `root`, sorted by path. Reads each once, for its digest.
 
     Raises:
-        SourceError: the folder is missing, nothing matches, or a file cannot be read.
+        SourceError: the folder is missing or cannot be read, nothing matches, a file cannot be read, is a link to nothing, or has a
+            name that is not UTF-8.
     """
-    paths = sorted(
-        Path(found).as_posix() for found in glob.glob(source.path, root_dir=root, recursive=True) if (root / found).is_file()
-    )
+    folder = root / _fixed_folder(source.path)
+    try:
+        with os.scandir(folder):
+            pass
+    except FileNotFoundError:
+        raise SourceError(
+            f"source {source.name}: the folder {folder} does not exist", "make it and put the raw files there"
+        ) from None
+    except NotADirectoryError:
+        raise SourceError(f"source {source.name}: {folder} is no folder", "make it one and put the raw files there") from None
+    except OSError as error:
+        raise SourceError(
+            f"source {source.name}: cannot read the folder {folder}: {error.strerror}", "give this user the right to read it"
+        ) from error
+    paths = []
+    for found in sorted(Path(found).as_posix() for found in glob.glob(source.path, root_dir=root, recursive=True)):
+        path = root / found
+        if not found.isprintable() and any("\udc80" <= character <= "\udcff" for character in found):
+            name = os.fsencode(found).decode("utf-8", "backslashreplace")
+            raise SourceError(f"source {source.name}: the file name {name} is not UTF-8", "rename the file")
+        if path.is_symlink() and not path.exists():
+            raise SourceError(f"source {source.name}: {found} is a link to nothing", "restore what it points to, or remove it")
+        if path.is_file():
+            paths.append(found)
     if not paths:
-        folder = root / _fixed_folder(source.path)
-        if not folder.is_dir():
-            raise SourceError(f"source {source.name}: the folder {folder} does not exist", "make it and put the raw files there")
         raise SourceError(
             f"source {source.name}: no file matches {source.path} in {root}", "put the raw files there, or mend the path"
         )

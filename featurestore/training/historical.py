@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
@@ -23,17 +23,19 @@ if TYPE_CHECKING:
 class HistoricalJob:
     """A training set: the entity rows as they were given, in their order, then the features asked for.
 
-    `entity_df` is the caller's own frame (an Arrow table for SQL), `features` a table with a row for each of its rows. `leakage`
-    says, for each view over a source with a created timestamp, how many rows found values that were created after their time.
+    `entity_df` is the caller's frame as it was at the call (an Arrow table for SQL): changing the frame in place later changes no
+    training set. `entities` holds its columns in Arrow, `features` has a row for each of its rows. `leakage` says, for each view
+    over a source with a created timestamp, how many rows found values that were created after their time.
     """
 
-    entity_df: Any
+    entity_df: pa.Table | pl.DataFrame | pd.DataFrame
+    entities: pa.Table
     features: pa.Table
     leakage: tuple[Leakage, ...]
 
     def to_arrow(self) -> pa.Table:
         """An Arrow table; features have the Arrow types of their declared types, times are timestamp[us, UTC]."""
-        table = entity_rows.to_arrow(self.entity_df)
+        table = self.entities
         for name in self.features.column_names:
             table = table.append_column(name, self.features[name])
         return table
@@ -55,8 +57,7 @@ class HistoricalJob:
             return _to_pandas(self.to_arrow())
         features = _to_pandas(self.features)
         features.index = self.entity_df.index
-        entities: pd.DataFrame = self.entity_df
-        return pd.concat([entities, features], axis=1)
+        return pd.concat([self.entity_df, features], axis=1)
 
 
 def get_historical_features(
@@ -81,18 +82,18 @@ def get_historical_features(
 
     Raises:
         UnknownNameError: a view, feature or service does not exist.
-        InvalidInputError: entity_df is of another kind, lacks a column, or a column has a wrong type or a feature's name.
+        InvalidInputError: entity_df is of another kind or no SELECT, lacks a column, has two of one name, or a column has a wrong
+            type or a feature's name.
         NotMaterializedError, SourceError, CorruptDataError, StoreError: a source cannot be read.
     """
     selection = select(catalog, features, full_feature_names=full_feature_names)
-    if isinstance(entity_df, str):
-        entity_df = entity_rows.query(entity_df, catalog, root)
-    elif isinstance(entity_df, pl.LazyFrame):
-        entity_df = entity_df.collect()
-    rows = entity_rows.to_arrow(entity_df)
+    given = entity_rows.query(entity_df, catalog, root) if isinstance(entity_df, str) else entity_df
+    frame = entity_rows.snapshot(given)
+    rows = entity_rows.to_arrow(frame)
+    entity_rows.refuse_index(frame, rows, [key.name for key in selection.join_keys])
     timestamp = entity_rows.timestamp_column(rows)
     joined = join(rows, timestamp, selection, root, filter_by_created_timestamp=filter_by_created_timestamp)
-    return HistoricalJob(entity_df, joined.table.select(list(selection.names)), joined.leakage)
+    return HistoricalJob(frame, rows, joined.table.select(list(selection.names)), joined.leakage)
 
 
 def _to_pandas(table: pa.Table) -> pd.DataFrame:

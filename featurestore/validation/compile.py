@@ -166,8 +166,10 @@ def _selected(where: str, check: Any, column: str | None, sample: pl.LazyFrame) 
     if isinstance(function, Dispatcher):
         # A model made before the built-in checks were known for Polars holds a dispatcher that does not know them.
         function = check.get_builtin_check_fn(function.__name__)
+    # Pandera keeps the values of isin in a frozenset, whose order differs from process to process.
+    options = {k: sorted(v, key=repr) if isinstance(v, (set, frozenset)) else v for k, v in check._check_kwargs.items()}
     try:
-        found = function(pa.PolarsData(_Remembering(sample), column or "*"), **check._check_kwargs)
+        found = function(pa.PolarsData(_Remembering(sample), column or "*"), **options)
     except Exception as error:  # the contract's author wrote this code: whatever it raises is theirs to mend
         raise DefinitionError(f"{where} raised {type(error).__name__} ({error})", _HOW) from error
     if (

@@ -52,6 +52,15 @@ class Contract:
         """The columns by name and value type, in order."""
         return tuple(Field(column.name, column.value_type) for column in self.columns)
 
+    def lines(self) -> list[str]:
+        """All that the contract says, as text that is the same in each process."""
+        rules = [rule for column in self.columns for rule in column.checks] + list(self.checks)
+        return [
+            *(f"{c.name} {c.dtype} nullable={c.nullable} unique={c.unique}" for c in self.columns),
+            *(f"{rule.name} {','.join(rule.columns)} {rule.refuse.meta.serialize(format='json')}" for rule in rules),
+            *(f"unique {','.join(names)}" for names in self.unique),
+        ]
+
     @property
     def schema(self) -> pl.Schema:
         """The columns by name and Polars type, in order."""

@@ -49,6 +49,9 @@ def _remedy(found: pl.DataType, wanted: pl.DataType) -> str:
             return "name the zone that the naive times are in: cleaning.to_timestamp, or timezone('UTC', ...) in SQL"
         if isinstance(found, pl.Datetime):
             return "convert it with .dt.convert_time_zone('UTC').dt.cast_time_unit('us')"
+    if isinstance(found, pl.Decimal) or found == pl.Int128:
+        word = "bigint" if wanted.is_integer() else "double" if wanted.is_float() else str(wanted)
+        return f"write cast(... as {word}) in the query (sum gives a wider type than it adds up), or .cast({wanted}) in Polars"
     if found == pl.String:
         return "read the text with cleaning.to_integer, to_float or to_boolean"
     return f"cast it, or declare {found} in the contract"

@@ -72,7 +72,6 @@ class OnlineRequest:
     features: tuple[str, ...] | str
     entities: Mapping[str, EntityValues]
     full_feature_names: bool
-    request_context: tuple[str, ...]
     include_feature_view_version_metadata: bool
 
 
@@ -115,7 +114,6 @@ def parse_online_request(data: bytes) -> OnlineRequest:
         features=tuple(message.features.val) if kind == "features" else message.feature_service,
         entities={name: EntityValues(repeated.val) for name, repeated in message.entities.items()},
         full_feature_names=message.full_feature_names,
-        request_context=tuple(message.request_context),
         include_feature_view_version_metadata=message.include_feature_view_version_metadata,
     )
 
@@ -182,6 +180,10 @@ def parse_online_response(data: bytes) -> OnlineResponse:
     for name, vector in zip(names, message.results, strict=True):
         if not len(vector.values) == len(vector.statuses) == len(vector.event_timestamps):
             raise RemoteError(f"the answer's column {name} has parts of different lengths", remedy, code="DATA_LOSS")
+        if not all(0 <= status <= _GREATEST_STATUS for status in vector.statuses):
+            raise RemoteError(f"the answer's column {name} has a status that is none", remedy, code="DATA_LOSS")
+        if not all(-_LAST_SECOND < t.seconds < _LAST_SECOND for t in vector.event_timestamps):
+            raise RemoteError(f"the answer's column {name} has an event time out of range", remedy, code="DATA_LOSS")
     return OnlineResponse(
         names,
         columns,
@@ -208,6 +210,9 @@ def parse_serving_info(data: bytes) -> str:
         raise RemoteError(cause, "check that the address is a feature server's", code="DATA_LOSS") from None
 
 
+_GREATEST_STATUS = np.iinfo(np.uint8).max
+_LAST_SECOND = 2**63 // SECOND
+"""Times nearer the ends of time than a second cannot be told apart from those that int64 microseconds cannot hold."""
 _RESULTS_TAG = tag(2, 2)
 _STATUSES_TAG = tag(2, 2)
 _TIMESTAMPS_TAG = tag(3, 2)

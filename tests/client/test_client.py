@@ -6,15 +6,23 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
+import grpc
+import numpy as np
 import pytest
 
 from featurestore import __version__
-from featurestore.client import Client
+from featurestore.client import Client, OnlineFeatures
 from featurestore.core.clock import fixed_clock, from_microseconds
 from featurestore.core.errors import InvalidInputError, RemoteError, UnknownNameError
+from featurestore.core.types import ValueType
 from featurestore.serving import Server
+from featurestore.wire import serving as wire
+from featurestore.wire.columns import Column
+from featurestore.wire.gen.feast.serving import ServingService_pb2 as pb
 from tests.serving.project import DAY, NOW, Shop
 
 ROWS = [{"customer_id": customer} for customer in (1, 2, 3, 9)]
@@ -54,6 +62,65 @@ def test_every_feature_of_a_view(client: Client) -> None:
 
 def test_a_view_without_entities(client: Client) -> None:
     assert client.get_online_features(["shop:open"], [{}]).to_dict() == {"open": [True]}
+
+
+def test_rows_that_name_no_entity_are_counted_all_the_same(shop: Shop, client: Client) -> None:
+    answer = client.get_online_features(["shop:*"], [{}] * 3)
+    assert answer.to_dict() == {"open": [True] * 3}
+    assert answer.statuses() == {"open": ["PRESENT"] * 3}
+    assert answer.event_timestamps() == {"open": [from_microseconds(NOW - 1)] * 3}
+    named = OnlineFeatures(
+        ("name", "untold"),
+        (Column.from_cells(ValueType.STRING, [b"Ulm"]), None),
+        (np.ones(1, np.uint8),) * 2,
+        (np.zeros(1, np.int64),) * 2,
+        0,
+    )
+    assert named.repeated(3).to_dict() == {"name": ["Ulm"] * 3, "untold": [None] * 3}
+    assert named.repeated(1).to_dict() == named.to_dict()
+
+
+@pytest.mark.parametrize("features", [None, 7, b"spend:total", [b"spend:total"], [None], {"spend:total": 1}])
+def test_features_that_are_no_names_are_refused(client: Client, features: Any) -> None:
+    with pytest.raises(InvalidInputError, match="neither a name nor a list of names; give references"):
+        client.get_online_features(features, ROWS)
+
+
+@pytest.mark.parametrize("address", ["", " ", None])
+def test_an_address_is_needed(address: Any) -> None:
+    with pytest.raises(InvalidInputError, match="give host:port"):
+        Client(address)
+
+
+def foreign_answer(status: int, seconds: int) -> bytes:
+    message = pb.GetOnlineFeaturesResponse()
+    message.metadata.feature_names.val.append("total")
+    vector = message.results.add()
+    vector.values.add().int64_val = 1
+    vector.statuses.append(status)  # type: ignore[arg-type]  # no FieldStatus, that is the point
+    vector.event_timestamps.add().seconds = seconds
+    return message.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "complaint"),
+    [
+        (300, 0, "a status that is none"),
+        (-1, 0, "a status that is none"),
+        (1, 2**62, "an event time out of range"),
+        (1, -(2**62), "an event time out of range"),
+        (1, 10**12, "an event time that Python cannot hold"),
+    ],
+)
+def test_odd_numbers_of_a_foreign_server_are_remote_errors(status: int, seconds: int, complaint: str) -> None:
+    handler = grpc.unary_unary_rpc_method_handler(lambda request, context: foreign_answer(status, seconds))
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(wire.SERVICE, {wire.GET_ONLINE_FEATURES: handler}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with Client(f"127.0.0.1:{port}") as client, pytest.raises(RemoteError, match=complaint):
+        client.get_online_features(["shop:total"], [{}]).event_timestamps()
+    server.stop(0)
 
 
 def test_a_row_as_old_as_the_epoch_has_its_time(shop: Shop) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -122,3 +124,19 @@ def test_a_float_join_key_and_a_name_used_twice_are_refused() -> None:
         view(join_keys=(Field("k", ValueType.DOUBLE),))
     with pytest.raises(DefinitionError, match="more than once"):
         view(features=(Field("k", ValueType.INT64),))
+
+
+def test_the_origin_tells_where_rows_are_and_how_they_are_read_and_not_what_the_source_is_called() -> None:
+    source = Source("s", "parquet", "p", "t", "c", (("a", "b"), ("d", "e")))
+    view = View("v", (), (), (Field("f", ValueType.INT64),), None, source)
+    same = [replace(source, name="other"), replace(source, field_mapping=source.field_mapping[::-1])]
+    changes: dict[str, Any] = {
+        "format": "delta",
+        "path": "q",
+        "timestamp_field": "u",
+        "created_timestamp_column": None,
+        "field_mapping": (("a", "b"),),
+    }
+    others = [replace(source, **{name: value}) for name, value in changes.items()]
+    assert {replace(view, source=each).origin for each in same} == {view.origin}
+    assert len({replace(view, source=each).origin for each in [source, *others]}) == len(others) + 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from featurestore.core.catalog import Catalog, Field, OnDemandView, Projection, Service, Source, View
 from featurestore.core.errors import InvalidInputError, UnknownNameError
-from featurestore.core.selection import select
+from featurestore.core.selection import MOST_FEATURES, select
 from featurestore.core.types import ValueType
 
 SOURCE = Source("s", "parquet", "p", "t")
@@ -69,6 +71,25 @@ def test_equal_output_names_are_refused_with_the_way_out() -> None:
     with pytest.raises(InvalidInputError, match="called n; ask with full_feature_names=True"):
         select(CATALOG, ["customer:n", "product:n"])
     assert select(CATALOG, ["customer:n", "product:n"], full_feature_names=True).names == ("customer__n", "product__n")
+
+
+def test_a_reference_given_twice_is_refused_by_name() -> None:
+    with pytest.raises(InvalidInputError, match="asked for more than once: customer:n; name each feature once"):
+        select(CATALOG, ["customer:n", "product:n", "customer:n"], full_feature_names=True)
+    with pytest.raises(InvalidInputError, match="more than one output would be called customer__n"):
+        select(CATALOG, ["customer:n", "customer:*"], full_feature_names=True)
+
+
+def test_a_request_that_asks_for_too_much_is_refused_before_work_is_done() -> None:
+    wide = replace(CUSTOMER, name="wide", features=tuple(Field(f"f{n}", ValueType.INT64) for n in range(MOST_FEATURES)))
+    catalog = Catalog("p", views=(wide, PRODUCT))
+    assert len(select(catalog, ["wide:*"]).names) == MOST_FEATURES
+    for references in (["wide:*", "product:price"], [f"nowhere:f{n}" for n in range(MOST_FEATURES + 1)]):
+        with pytest.raises(InvalidInputError, match="10001 features are asked for; ask for 10000 or fewer"):
+            select(catalog, references)
+    service = Service("all", (Projection("wide", tuple(f.name for f in wide.features)), Projection("product", ("price",))))
+    with pytest.raises(InvalidInputError, match="10001 features"):
+        select(replace(catalog, services=(service,)), "all")
 
 
 @pytest.mark.parametrize("reference", ["customer", ":n", "customer:", ""])

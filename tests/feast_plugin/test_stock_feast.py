@@ -204,7 +204,7 @@ def stored(config: ProjectConfig, view_name: str = "spend") -> dict[str, list[An
     """What the online store holds of a view for IDS, read by our own rooms."""
     view = load_catalog(config.catalog).view(view_name)
     keys = encode_keys([column_from_python(IDS, key.dtype, key.name) for key in view.join_keys])
-    rows = RowCodec(view).decode(LmdbStore(config.online).snapshot().get(view, keys), view.features)
+    rows = RowCodec(view).decode(keys, LmdbStore(config.online).snapshot().get(view, keys), view.features)
     return {f.name: column_to_python(column) for f, column in zip(view.features, rows.columns, strict=True)}
 
 

@@ -44,6 +44,9 @@ SPEND = View(
 STOCK = replace(SPEND, name="stock", source=replace(SOURCE, name="stocks", path="stocks.parquet"))
 CATALOG = Catalog("shop", views=(SPEND, STOCK))
 
+NOW = 1_000_000
+"""Microseconds; after all rows of the tests."""
+
 Row = tuple[int | None, int, int | None, float | None, str | None]
 """id, event time, created time, total, city."""
 
@@ -65,22 +68,27 @@ class Shop:
         self.root = root
         self.config = ProjectConfig(root, "shop", root / "data/registry.db", root / "data/online")
         self.store = LmdbStore(self.config.online, fixed_clock(0))
+        self.now = NOW
 
     def write(self, rows: Sequence[Row], source: Source = SOURCE) -> None:
         columns = [pa.array([row[place] for row in rows], type=f.type) for place, f in enumerate(SCHEMA)]
         table = pa.Table.from_arrays(columns, schema=SCHEMA)
         pq.write_table(table, self.root / source.path)
 
-    def materialize(self, start: int | None, end: int, views: list[str] | None = None, **more: Any) -> MaterializeReport:
-        return materialize(self.config, CATALOG, views or ["spend"], start, end, store=self.store, clock=fixed_clock(0), **more)
+    def materialize(
+        self, start: int | None, end: int, views: list[str] | None = None, catalog: Catalog = CATALOG, **more: Any
+    ) -> MaterializeReport:
+        return materialize(
+            self.config, catalog, views or ["spend"], start, end, store=self.store, clock=fixed_clock(self.now), **more
+        )
 
     def increment(self, end: int, catalog: Catalog = CATALOG) -> MaterializeReport:
-        return materialize_incremental(self.config, catalog, ["spend"], end, store=self.store, clock=fixed_clock(0))
+        return materialize_incremental(self.config, catalog, ["spend"], end, store=self.store, clock=fixed_clock(self.now))
 
     def read(self, ids: Sequence[int], view: View = SPEND) -> list[tuple[int, float | None, str | None] | None]:
         """Event time and features by id."""
         keys = encode_keys([Column(ValueType.INT64, np.array(ids, dtype=np.int64))])
-        rows = RowCodec(view).decode(self.store.snapshot().get(view, keys), view.features)
+        rows = RowCodec(view).decode(keys, self.store.snapshot().get(view, keys), view.features)
         totals, cities = map(column_to_python, rows.columns)
         return [(int(rows.event_us[i]), totals[i], cities[i]) if rows.found[i] else None for i in range(len(ids))]
 
@@ -170,11 +178,11 @@ def test_an_interval_without_rows_is_said_and_moves_the_watermark(shop: Shop) ->
     assert state.watermark_us == 9
 
 
-def test_the_report_as_json_has_the_four_fields_of_each_view(shop: Shop) -> None:
-    shop.write([(1, 5, 0, 1.0, "a")])
-    assert json.loads(json.dumps(shop.materialize(0, 9).to_json_object())) == {
-        "views": [{"view": "spend", "rows_read": 1, "keys_written": 1, "seconds": 0.0}]
-    }
+def test_the_report_as_json_has_all_fields_of_each_view(shop: Shop) -> None:
+    timeless: Any = [(n, None, 0, 1.0, "a") for n in range(3)]
+    shop.write([(1, 5, 0, 1.0, "a"), (None, 5, 0, 1.0, "a"), *timeless])
+    shown = {"view": "spend", "rows_read": 2, "keys_written": 1, "seconds": 0.0, "null_keys": 1, "null_times": 3, "note": ""}
+    assert json.loads(json.dumps(shop.materialize(0, 9).to_json_object())) == {"views": [shown]}
 
 
 def test_progress_ends_at_the_number_of_keys(shop: Shop) -> None:
@@ -214,6 +222,69 @@ def test_increments_go_on_from_the_watermark_and_see_rows_that_came_late_at_it(s
     assert shop.read([1, 2, 3, 4, 5]) == [(5, 1.0, "a"), (10, 1.0, "a"), (10, 3.0, "late"), (20, 4.0, "b"), None]
 
 
+def watermark(shop: Shop) -> int | None:
+    state = shop.store.snapshot().state("spend")
+    assert state is not None
+    return state.watermark_us
+
+
+def test_an_end_in_the_future_moves_the_watermark_to_the_present_only(shop: Shop) -> None:
+    shop.write([(1, 5, 0, 1.0, "a")])
+    shop.now = 10
+    shop.materialize(None, 1000)
+    assert watermark(shop) == 10
+    shop.write([(1, 5, 0, 1.0, "a"), (1, 15, 0, 2.0, "b")])
+    shop.now = 20
+    assert numbers(shop.increment(20)) == [("spend", 1, 1)]
+    assert (watermark(shop), shop.read([1])) == (20, [(15, 2.0, "b")])
+
+
+def test_an_interval_that_begins_in_the_future_sets_no_watermark(shop: Shop) -> None:
+    shop.write([(1, 5, 0, 1.0, "a")])
+    shop.now = 10
+    (view,) = shop.materialize(11, 1000).views
+    assert view.note == "the source has no rows in the interval; the interval begins in the future"
+    assert watermark(shop) is None
+
+
+def test_the_watermark_stays_before_a_gap_and_the_next_increment_fills_it(shop: Shop) -> None:
+    shop.write([(1, 5, 0, 1.0, "a"), (1, 15, 0, 2.0, "in the gap"), (2, 25, 0, 3.0, "c")])
+    shop.materialize(0, 9)
+    (view,) = shop.materialize(20, 29).views
+    assert view.note == "the interval leaves a gap after 1970-01-01T00:00:00.000009+00:00, from where the next increment goes on"
+    assert (view.keys_written, watermark(shop)) == (1, 9)
+    assert numbers(shop.increment(30)) == [("spend", 2, 1)]
+    assert (watermark(shop), shop.read([1, 2])) == (30, [(15, 2.0, "in the gap"), (25, 3.0, "c")])
+
+
+def test_an_interval_right_after_the_last_leaves_no_gap(shop: Shop) -> None:
+    shop.write([(1, 5, 0, 1.0, "a")])
+    shop.materialize(0, 9)
+    (view,) = shop.materialize(10, 19).views
+    assert (view.note, watermark(shop)) == ("the source has no rows in the interval", 19)
+
+
+def test_a_view_of_another_source_starts_anew(shop: Shop) -> None:
+    shop.write([(1, 5, 0, 1.0, "a"), (2, 5, 0, 2.0, "a")])
+    shop.increment(10)
+    moved = replace(SPEND, source=replace(SOURCE, path="moved.parquet"))
+    shop.write([(1, 3, 0, 100.0, "m")], moved.source)
+    assert shop.read([1], moved) == [(5, 1.0, "a")]
+    assert numbers(shop.increment(20, Catalog("shop", views=(moved,)))) == [("spend", 1, 1)]
+    assert shop.read([1, 2], moved) == [(3, 100.0, "m"), None]
+    assert watermark(shop) == 20
+
+
+def test_rows_that_a_longer_ttl_lets_in_again_are_fetched_once(shop: Shop) -> None:
+    shop.write([(1, 5, 0, 1.0, "a"), (2, 15, 0, 2.0, "b")])
+    short, long = (Catalog("shop", views=(replace(SPEND, ttl=ttl),)) for ttl in (5, 30))
+    assert numbers(shop.increment(20, short)) == [("spend", 1, 1)]
+    shop.materialize(20, 22, catalog=long)  # does not reach back
+    assert numbers(shop.increment(25, long)) == [("spend", 2, 1)]
+    assert numbers(shop.increment(26, long)) == [("spend", 0, 0)]
+    assert shop.read([1, 2]) == [(5, 1.0, "a"), (15, 2.0, "b")]
+
+
 def test_an_increment_that_is_behind_does_nothing_and_says_so(shop: Shop) -> None:
     shop.write([(1, 5, 0, 1.0, "a")])
     shop.increment(10)
@@ -236,7 +307,7 @@ def test_a_changed_view_is_materialized_from_its_beginning(shop: Shop) -> None:
     changed = replace(SPEND, features=SPEND.features[::-1])
     assert numbers(shop.increment(20, Catalog("shop", views=(changed,)))) == [("spend", 2, 2)]
     keys = encode_keys([Column(ValueType.INT64, np.array([1, 2]))])
-    rows = RowCodec(changed).decode(shop.store.snapshot().get(changed, keys), changed.features)
+    rows = RowCodec(changed).decode(keys, shop.store.snapshot().get(changed, keys), changed.features)
     assert [column_to_python(c) for c in rows.columns] == [["a", "b"], [1.0, 2.0]]
 
 
@@ -275,7 +346,7 @@ def test_values_of_every_type_come_through(shop: Shop) -> None:
     encoded = encode_keys(
         [Column.from_cells(ValueType.STRING, [b"a", b"a", b""]), Column(ValueType.INT32, np.array([1, 2, 1], "<i4"))]
     )
-    rows = RowCodec(view).decode(shop.store.snapshot().get(view, encoded), view.features)
+    rows = RowCodec(view).decode(encoded, shop.store.snapshot().get(view, encoded), view.features)
     assert rows.found.all()
     assert rows.event_us.tolist() == [1, 2, 3]
     assert [column_to_python(column) for column in rows.columns] == [values for _, _, values in TYPES]
@@ -295,7 +366,7 @@ def test_a_feature_may_have_the_name_of_a_time(shop: Shop) -> None:
     )
     materialize(shop.config, Catalog("shop", views=(view,)), None, 0, 9, store=shop.store, clock=fixed_clock(0))
     keys = encode_keys([Column(ValueType.INT64, np.array([1]))])
-    rows = RowCodec(view).decode(shop.store.snapshot().get(view, keys), view.features)
+    rows = RowCodec(view).decode(keys, shop.store.snapshot().get(view, keys), view.features)
     assert rows.event_us.tolist() == [5]
     assert column_to_python(rows.columns[0]) == ["noon"]
 
@@ -306,7 +377,7 @@ def test_a_view_without_entities_has_one_row(shop: Shop) -> None:
     catalog = Catalog("shop", views=(view,))
     report = materialize(shop.config, catalog, None, 0, 9, store=shop.store)
     assert numbers(report) == [("weather", 2, 1)]
-    rows = RowCodec(view).decode(shop.store.snapshot().get(view, encode_keys([])), view.features)
+    rows = RowCodec(view).decode(encode_keys([]), shop.store.snapshot().get(view, encode_keys([])), view.features)
     assert [column_to_python(c) for c in rows.columns] == [[2.0], ["new"]]
     assert numbers(materialize(shop.config, catalog, None, 100, 200, store=shop.store)) == [("weather", 0, 0)]
 

@@ -33,8 +33,10 @@ class Held:
         raise AssertionError("a plan reads no rows")
 
 
-def held(watermark: int | None, fingerprint: int = SPEND.fingerprint) -> ViewState:
-    return ViewState(1, fingerprint, 5, watermark, 0, 4096)
+def held(
+    watermark: int | None, fingerprint: int = SPEND.fingerprint, origin: str = SPEND.origin, ttl: int | None = SPEND.ttl
+) -> ViewState:
+    return ViewState(1, fingerprint, 5, watermark, 0, 4096, origin, ttl)
 
 
 def test_all_online_views_or_those_named() -> None:
@@ -79,6 +81,31 @@ def test_a_view_written_only_in_place_has_no_watermark_yet() -> None:
 
 def test_the_watermark_of_another_definition_does_not_count() -> None:
     assert plan_increment(CATALOG, ["spend"], 1000, Held({"spend": held(950, fingerprint=1)})) == (Step(SPEND, 900, 1000),)
+
+
+def test_the_watermark_of_another_source_does_not_count() -> None:
+    other = replace(SPEND, source=replace(SOURCE, path="others.parquet")).origin
+    assert plan_increment(CATALOG, ["spend"], 1000, Held({"spend": held(950, origin=other)})) == (Step(SPEND, 900, 1000),)
+
+
+@pytest.mark.parametrize(
+    ("watermark", "was", "ttl", "start"),
+    [
+        (950, 50, 100, 900),  # what the shorter ttl left out is fetched
+        (950, 50, None, None),
+        (500, 50, 100, 500),  # but nothing after the watermark is left out for it
+        (950, 100, 100, 950),
+        (950, 200, 100, 950),
+        (950, None, 100, 950),
+        (950, None, None, 950),
+    ],
+)
+def test_a_ttl_that_has_grown_makes_the_increment_reach_back(
+    watermark: int, was: int | None, ttl: int | None, start: int | None
+) -> None:
+    view = replace(SPEND, ttl=ttl)
+    states = Held({"spend": held(watermark, ttl=was)})
+    assert plan_increment(Catalog("shop", views=(view,)), None, 1000, states) == (Step(view, start, 1000),)
 
 
 def test_an_end_before_the_watermark_leaves_nothing_to_do() -> None:

@@ -245,7 +245,10 @@ def test_one_view_under_two_names_joins_by_each_ones_keys(tmp_path: Path) -> Non
     entities = pa.table({"from_driver": [1, 2], "to_driver": [2, 1], "event_timestamp": times(0, 0)})
     joined = join(entities, "event_timestamp", select(catalog, "s", full_feature_names=True), tmp_path)
     assert joined.table.select(["origin__x", "target__x"]).to_pydict() == {"origin__x": [7, 8], "target__x": [8, 7]}
-    assert [(part.rows, part.created_later) for part in joined.leakage] == [(2, 1), (2, 1)]
+    assert [(part.view, part.names, part.rows, part.created_later) for part in joined.leakage] == [
+        ("v", ("origin__x",), 2, 1),
+        ("v", ("target__x",), 2, 1),
+    ]
 
 
 def test_an_early_creation_wins_over_a_later_one_when_only_what_was_known_counts(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from featurestore.core.catalog import Field, Source, View
 from featurestore.core.errors import CorruptDataError, InvalidInputError, NotMaterializedError, SourceError
 from featurestore.core.types import ValueType
+from featurestore.offline.engine import reading
 from featurestore.offline.latest import latest_columns, latest_rows
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -191,3 +193,9 @@ def test_many_keys_come_in_batches_and_a_dropped_stream_lets_go_of_its_file(tmp_
     assert len(sizes) > 1
     del latest
     latest_rows(view.source, view, None, END, tmp_path).reader.close()
+
+
+@pytest.mark.parametrize("error", [duckdb.InterruptException("INTERRUPT Error: Interrupted!"), RuntimeError("Query interrupted")])
+def test_ctrl_c_in_a_query_is_pythons_own_interrupt(error: Exception) -> None:
+    with pytest.raises(KeyboardInterrupt), reading("a table"):
+        raise error

@@ -71,31 +71,33 @@ def spend_keys(ids: Iterable[int]) -> list[bytes]:
     return encode_keys([Column(ValueType.INT64, np.array(list(ids), dtype=np.int64))])
 
 
-def spend_rows(rows: Sequence[Stored], of: View = SPEND) -> list[bytes]:
+def spend_batch(ids: Iterable[int], rows: Sequence[Stored], of: View = SPEND) -> tuple[list[bytes], list[bytes]]:
+    """Keys and packed rows."""
+    keys = spend_keys(ids)
     amounts = column(ValueType.DOUBLE, [None if r[2] is None else struct.pack("<d", r[2]) for r in rows])
     notes = column(of.features[1].dtype, [r[3] for r in rows])
     event = np.array([r[0] for r in rows], dtype=np.int64)
     created = np.array([NO_CREATED_TIME if r[1] is None else r[1] for r in rows], dtype=np.int64)
-    return RowCodec(of).encode([amounts, notes], event, created)
+    return keys, RowCodec(of).encode(keys, [amounts, notes], event, created)
 
 
 def publish(store: OnlineStore, rows: dict[int, Stored], of: View = SPEND, watermark_us: int | None = None) -> int:
     """One generation with these rows added to a view; returns how many were taken up."""
     with store.publication() as publication:
-        written = publication.write(of, [(spend_keys(rows), spend_rows(list(rows.values()), of))], watermark_us)
+        written = publication.write(of, [spend_batch(rows, list(rows.values()), of)], watermark_us)
         publication.commit()
     return written
 
 
 def upsert(store: OnlineStore, rows: dict[int, Stored], of: View = SPEND) -> int:
-    return store.upsert(of, spend_keys(rows), spend_rows(list(rows.values()), of))
+    return store.upsert(of, *spend_batch(rows, list(rows.values()), of))
 
 
 def read(store: Any, ids: Sequence[int], of: View = SPEND) -> list[Stored | None]:
     """What a store or a snapshot holds for these ids."""
     snapshot = store.snapshot() if hasattr(store, "snapshot") else store
-    raw = snapshot.get(of, spend_keys(ids))
-    rows = RowCodec(of).decode(raw, of.features)
+    keys = spend_keys(ids)
+    rows = RowCodec(of).decode(keys, snapshot.get(of, keys), of.features)
     amounts, notes = (cells_of(c) for c in rows.columns)
     return [
         (

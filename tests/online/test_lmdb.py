@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import lmdb
@@ -17,7 +20,8 @@ import pytest
 from featurestore.core.errors import CorruptDataError, StoreError
 from featurestore.files.kill import VARIABLE
 from featurestore.online import LmdbStore
-from tests.online.samples import SPEND, SPEND_CHANGED, STOCK, Stored, publish, read, spend_keys, spend_rows, upsert
+from featurestore.online.environments import translated
+from tests.online.samples import SPEND, SPEND_CHANGED, STOCK, Stored, publish, read, spend_batch, spend_keys, upsert
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,7 +103,7 @@ def test_what_a_killed_publication_left_is_removed_by_the_next(root: Path) -> No
     publish(LmdbStore(root), {1: row(1)})
     code = """
 with LmdbStore(Path(sys.argv[1])).publication() as publication:
-    publication.write(STOCK, [(spend_keys([1]), spend_rows([row(1)], STOCK))], None)
+    publication.write(STOCK, [spend_batch([1], [row(1)], STOCK)], None)
     print("written", flush=True)
     sys.stdin.read()
 """
@@ -142,8 +146,8 @@ for n in range(1, 10_000):
 def test_another_process_reads_only_whole_generations(root: Path) -> None:
     def both(event: int) -> None:
         with store.publication() as publication:
-            publication.write(SPEND, [(spend_keys(range(200)), spend_rows([row(event)] * 200))], None)
-            publication.write(STOCK, [(spend_keys(range(200)), spend_rows([row(event)] * 200, STOCK))], None)
+            publication.write(SPEND, [spend_batch(range(200), [row(event)] * 200)], None)
+            publication.write(STOCK, [spend_batch(range(200), [row(event)] * 200, STOCK)], None)
             publication.commit()
 
     store = LmdbStore(root)
@@ -287,6 +291,20 @@ def test_a_damaged_row_gives_way_to_any_row(root: Path) -> None:
     assert read(store, [1, 2]) == [row(5), row(99)]
 
 
+def test_a_row_found_under_another_key_is_refused(root: Path) -> None:
+    publish(LmdbStore(root), {2: row(1), 3: row(1)})
+    path = only_file(root)
+    (there,), (elsewhere,) = spend_keys([2]), spend_keys([2 + 1024])
+    data = path.read_bytes()
+    assert data.count(there) == 1
+    path.write_bytes(data.replace(there, elsewhere))
+    store = LmdbStore(root)
+    with pytest.raises(CorruptDataError, match="view spend: the stored row of entity 1 fails its checksum"):
+        read(store, [3, 2 + 1024])
+    assert upsert(store, {2 + 1024: row(0)}) == 1
+    assert read(store, [2 + 1024]) == [row(0)]
+
+
 FULL = """
 import resource
 from featurestore.core.errors import FeatureStoreError
@@ -309,7 +327,7 @@ def test_a_full_disk_is_reported_and_leaves_the_store_as_it_was(root: Path, writ
     code, words = finish(child(FULL, root, write, limit))
     assert code == 0, words
     assert words.startswith("StoreError")
-    assert "free space or rights there, then run again" in words
+    assert "; free space " in words
     store = LmdbStore(root)
     assert read(store, [1, 4000]) == [row(1), None]
     assert files(root) == ["views/spend/000000000001.lmdb"]
@@ -322,10 +340,85 @@ def test_a_store_removed_and_made_anew_is_followed(root: Path) -> None:
     publish(store, {1: row(9)})
     assert read(store, [1]) == [row(9)]
     shutil.rmtree(root)
-    assert read(store, [1]) == [None]
-    assert store.snapshot().generation == 0
+    for _ in range(2):
+        with pytest.raises(StoreError, match=f"the online store at {root} is gone; put it back, or run `featurestore materialize`"):
+            store.snapshot()
     publish(LmdbStore(root), {1: row(3)})
     assert read(store, [1]) == [row(3)]
+
+
+def test_a_file_that_grew_in_place_and_was_truncated_is_reported(root: Path) -> None:
+    store = LmdbStore(root)
+    publish(store, {1: row(1)})
+    path = only_file(root)
+    published = path.stat().st_size
+    upsert(store, {n: row(n, b"x" * 100) for n in range(1000)})
+    del store
+    os.truncate(path, published + 4096)
+    with pytest.raises(CorruptDataError, match=r"where its pages take \d+; delete .* and materialize the view again"):
+        LmdbStore(root).snapshot().get(SPEND, spend_keys([1]))
+
+
+def test_a_file_that_the_system_refuses_takes_no_other_view_down_and_is_tried_again(root: Path) -> None:
+    publish(LmdbStore(root), {1: row(1)})
+    path = only_file(root)
+    publish(LmdbStore(root), {1: row(2)}, STOCK)
+    aside = path.rename(path.with_suffix(".aside"))
+    path.symlink_to(path.name)  # to itself: not to be opened by anyone, root included
+    store = LmdbStore(root)
+    with pytest.raises(StoreError, match=r"cannot open .*symbolic links"):
+        read(store, [1])
+    assert read(store, [1], STOCK) == [row(2)]
+    assert upsert(store, {1: row(3)}, STOCK) == 1
+    assert store.snapshot().state("spend") is None
+    assert store.views() == {"spend", "stock"}
+    path.unlink()
+    aside.rename(path)
+    assert read(store, [1]) == [row(1)]
+    assert store.snapshot() is store.snapshot()
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    told = translated(lmdb.DiskError("mdb_txn_commit", errno.ENOSPC), tmp_path / "f.lmdb")
+    assert isinstance(told, StoreError)
+    assert str(told).startswith(f"the disk of {tmp_path}/f.lmdb is full (")
+
+
+UNPRIVILEGED = """
+store = LmdbStore(Path(sys.argv[1]))
+if os.getuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    print(read(store, [1]))
+except StoreError as error:
+    print("StoreError", error)
+"""
+
+
+@pytest.fixture
+def public(root: Path) -> Iterator[Path]:
+    """A store whose folders another user can reach: pytest's own are closed."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder / "online"
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_reader_without_rights_to_lock_is_refused_for_writers_would_crash_it(public: Path) -> None:
+    publish(LmdbStore(public), {1: row(1)})
+    assert finish(child("read(LmdbStore(Path(sys.argv[1])), [1])", public)) == (0, "")  # the first reader makes the lock file
+    path = only_file(public)
+    lock = path.with_name(path.name + "-lock")
+    for found, mode in ((path, 0o444), (lock, 0o444), (path.parent, 0o555)):
+        found.chmod(mode)
+    code, words = finish(child(UNPRIVILEGED, public))
+    assert code == 0, words
+    assert words.startswith(f"StoreError cannot lock {path}, which others may write; give this user the right to write {lock}")
+    lock.chmod(0o666)
+    assert finish(child(UNPRIVILEGED, public)) == (0, f"{[row(1)]}\n")
 
 
 def test_a_changed_view_does_not_read_what_was_written_for_the_old_one_after_a_crash(root: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from featurestore.core.clock import fixed_clock
 from featurestore.core.errors import BusyError, InvalidInputError, NotMaterializedError
 from featurestore.online import LmdbStore, OnlineStore
-from tests.online.samples import SPEND, SPEND_CHANGED, STOCK, Stored, publish, read, spend_keys, spend_rows, upsert
+from tests.online.samples import SPEND, SPEND_CHANGED, STOCK, Stored, publish, read, spend_batch, spend_keys, upsert
 
 Write = Callable[..., int]
 NOW = 1_700_000_000_000_000
@@ -92,14 +92,14 @@ class TestNewerWins:
 
 
 def test_of_several_rows_for_a_key_in_one_batch_the_newest_wins(store: OnlineStore) -> None:
-    rows = spend_rows([row(5), row(9, b"first"), row(9, b"last"), row(7), row(1)])
-    assert store.upsert(SPEND, spend_keys([1, 1, 1, 1, 2]), rows) == 2
+    batch = spend_batch([1, 1, 1, 1, 2], [row(5), row(9, b"first"), row(9, b"last"), row(7), row(1)])
+    assert store.upsert(SPEND, *batch) == 2
     assert read(store, [1, 2]) == [row(9, b"last"), row(1)]
 
 
 def test_of_several_rows_for_a_key_in_several_batches_the_newest_wins(store: OnlineStore) -> None:
     with store.publication() as publication:
-        batches = [(spend_keys([2, 1]), spend_rows([row(1), row(9)])), (spend_keys([1, 3]), spend_rows([row(7), row(2)]))]
+        batches = [spend_batch([2, 1], [row(1), row(9)]), spend_batch([1, 3], [row(7), row(2)])]
         assert publication.write(SPEND, iter(batches), None) == 3
         publication.commit()
     assert read(store, [1, 2, 3]) == [row(9), row(1), row(2)]
@@ -124,8 +124,8 @@ def test_the_watermark_never_moves_back_and_upserts_do_not_move_it(store: Online
 
 def test_the_views_of_one_publication_appear_together(store: OnlineStore) -> None:
     with store.publication() as publication:
-        publication.write(SPEND, [(spend_keys([1]), spend_rows([row(1)]))], 5)
-        publication.write(STOCK, [(spend_keys([1]), spend_rows([row(2)], STOCK))], 5)
+        publication.write(SPEND, [spend_batch([1], [row(1)])], 5)
+        publication.write(STOCK, [spend_batch([1], [row(2)], STOCK)], 5)
         assert read(store, [1]) == [None]
         assert read(store, [1], STOCK) == [None]
         publication.commit()
@@ -137,14 +137,14 @@ def test_the_views_of_one_publication_appear_together(store: OnlineStore) -> Non
 def test_without_commit_nothing_changes(store: OnlineStore) -> None:
     publish(store, {1: row(1)}, watermark_us=1)
     with store.publication() as publication:
-        publication.write(SPEND, [(spend_keys([1]), spend_rows([row(2)]))], 9)
+        publication.write(SPEND, [spend_batch([1], [row(2)])], 9)
     assert read(store, [1]) == [row(1)]
     assert store.snapshot().generation == 1
 
 
 def test_an_error_half_way_leaves_the_store_as_it_was(store: OnlineStore) -> None:
     def batches() -> Iterator[tuple[list[bytes], list[bytes]]]:
-        yield spend_keys([1, 2]), spend_rows([row(8), row(9)])
+        yield spend_batch([1, 2], [row(8), row(9)])
         raise RuntimeError("the source broke")
 
     publish(store, {1: row(1)}, watermark_us=1)
@@ -197,6 +197,48 @@ def test_a_view_of_a_changed_definition_starts_empty(store: OnlineStore, write: 
     assert (state.keys, state.watermark_us) == (1, None)
 
 
+MOVED = replace(SPEND, source=replace(SPEND.source, path="elsewhere.parquet"))
+
+
+def test_a_view_of_another_source_is_read_as_it_is_until_it_is_published_and_then_starts_empty(store: OnlineStore) -> None:
+    publish(store, {1: row(9), 2: row(9)}, watermark_us=50)
+    assert read(store, [1, 2], MOVED) == [row(9), row(9)]
+    assert upsert(store, {3: row(9)}, MOVED) == 1
+    assert read(store, [1, 3], MOVED) == [row(9), row(9)]
+    with store.publication() as publication:
+        assert (publication.watermark(SPEND), publication.watermark(MOVED)) == (50, None)
+    assert publish(store, {1: row(3)}, MOVED, watermark_us=7) == 1
+    assert read(store, [1, 2, 3], MOVED) == [row(3), None, None]
+    state = store.snapshot().state("spend")
+    assert state is not None
+    assert (state.keys, state.watermark_us, state.origin) == (1, 7, MOVED.origin)
+
+
+def test_the_ttl_recorded_is_the_one_the_rows_reach_back_to(store: OnlineStore) -> None:
+    def recorded() -> int | None:
+        state = store.snapshot().state("spend")
+        assert state is not None
+        return state.ttl
+
+    publish(store, {1: row(9)}, replace(SPEND, ttl=5), watermark_us=50)
+    assert recorded() == 5
+    publish(store, {1: row(9)}, replace(SPEND, ttl=20), watermark_us=60)
+    assert recorded() == 5
+    with store.publication() as publication:
+        publication.write(replace(SPEND, ttl=20), [], 60, reaches_back=True)
+        publication.commit()
+    assert recorded() == 20
+
+
+def test_the_views_held_are_named(store: OnlineStore) -> None:
+    assert store.views() == frozenset()
+    publish(store, {}, STOCK)
+    upsert(store, {1: row(1)})
+    assert store.views() == {"spend", "stock"}
+    store.delete_views(["stock"])
+    assert store.views() == {"spend"}
+
+
 def test_rows_written_in_place_are_seen_at_once_and_by_a_snapshot_taken_before(store: OnlineStore) -> None:
     publish(store, {1: row(1)})
     before = store.snapshot()
@@ -210,7 +252,7 @@ def test_rows_written_in_place_are_seen_at_once_and_by_a_snapshot_taken_before(s
 def test_rows_written_in_place_while_the_next_generation_is_written_are_kept(store: OnlineStore) -> None:
     publish(store, {1: row(1), 2: row(1), 3: row(1)})
     with store.publication() as publication:
-        publication.write(SPEND, [(spend_keys([1, 2]), spend_rows([row(5, b"new"), row(5, b"new")]))], 9)
+        publication.write(SPEND, [spend_batch([1, 2], [row(5, b"new"), row(5, b"new")])], 9)
         upsert(store, {1: row(4, b"pushed"), 2: row(6, b"pushed"), 3: row(2, b"pushed"), 4: row(4, b"pushed")})
         publication.commit()
     assert read(store, [1, 2, 3, 4]) == [row(5, b"new"), row(6, b"pushed"), row(2, b"pushed"), row(4, b"pushed")]
@@ -219,7 +261,7 @@ def test_rows_written_in_place_while_the_next_generation_is_written_are_kept(sto
 def test_a_correction_in_place_while_the_next_generation_is_written_is_kept_and_undoes_none(store: OnlineStore) -> None:
     publish(store, {1: row(5, b"wrong"), 2: row(5, b"wrong"), 3: row(5, b"held")})
     with store.publication() as publication:
-        publication.write(SPEND, [(spend_keys([1, 3]), spend_rows([row(5, b"published"), row(4)]))], 9)
+        publication.write(SPEND, [spend_batch([1, 3], [row(5, b"published"), row(4)])], 9)
         upsert(store, {2: row(5, b"pushed"), 3: row(5, b"pushed")})
         publication.commit()
     assert read(store, [1, 2, 3]) == [row(5, b"published"), row(5, b"pushed"), row(5, b"pushed")]
@@ -227,7 +269,7 @@ def test_a_correction_in_place_while_the_next_generation_is_written_is_kept_and_
 
 def test_rows_without_as_many_keys_are_refused(store: OnlineStore) -> None:
     with pytest.raises(InvalidInputError, match="2 keys but 1 rows"):
-        store.upsert(SPEND, spend_keys([1, 2]), spend_rows([row(1)]))
+        store.upsert(SPEND, spend_keys([1, 2]), spend_batch([1], [row(1)])[1])
 
 
 def test_deleted_views_are_gone_and_others_stay(store: OnlineStore) -> None:

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from featurestore.core.catalog import View
 from featurestore.online import LmdbStore
-from tests.online.samples import SPEND, STOCK, Stored, publish, read, spend_keys, spend_rows, upsert
+from tests.online.samples import SPEND, STOCK, Stored, publish, read, spend_batch, upsert
 
 VIEWS = st.sampled_from([SPEND, STOCK])
 TIMES = st.integers(-2, 3)
@@ -69,7 +69,7 @@ class StoreMachine(RuleBasedStateMachine):
         if view.name not in self.held:
             return
         with self.store.publication() as publication:
-            publication.write(view, [(spend_keys(published), spend_rows(list(published.values()), view))], None)
+            publication.write(view, [spend_batch(published, list(published.values()), view)], None)
             before = dict(self.held[view.name])
             assert upsert(self.store, pushed, view) == self.take(view, pushed)
             publication.commit()
@@ -82,7 +82,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(view=VIEWS, rows=ROWS)
     def abandon(self, view: View, rows: dict[int, Stored]) -> None:
         with self.store.publication() as publication:
-            publication.write(view, [(spend_keys(rows), spend_rows(list(rows.values()), view))], 99)
+            publication.write(view, [spend_batch(rows, list(rows.values()), view)], 99)
 
     @rule(view=VIEWS)
     def delete(self, view: View) -> None:

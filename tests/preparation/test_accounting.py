@@ -43,13 +43,15 @@ class Oracle:
         rows_in = copied = repeated = dropped = 0
         refused: set[tuple[str, int, frozenset[tuple[str, str]]]] = set()
         table = dict(self.table)
-        seen: set[tuple[str, ...]] = set()
+        contents = set(self.contents)
         for path, content in sorted(files.items()):
             rows = list(csv.reader(io.StringIO(content)))[1:]
             rows_in += len(rows)
-            if content in self.contents:
+            if content in contents:
                 copied += len(rows)
                 continue
+            contents.add(content)
+            seen: set[tuple[str, ...]] = set()
             for line, row in enumerate(rows, start=2):
                 if tuple(row) in seen:
                     repeated += 1
@@ -83,11 +85,12 @@ class Oracle:
                 refused.add((path, line, frozenset(faults)))
         accepted = len(table) - len(self.table)
         fates = Fates(rows_in, accepted, len(refused), copied + repeated, dropped)
-        if accepted == 0 and len(refused) + dropped > 0:
+        judged = rows_in - copied
+        if judged and accepted == 0 and (not table or len(refused) == judged):
             return None
         self.table = table
         self.refused |= refused
-        self.contents |= set(files.values())
+        self.contents = contents
         return fates
 
 

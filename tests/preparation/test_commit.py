@@ -14,10 +14,10 @@ from featurestore.core.config import ProjectConfig
 from featurestore.core.errors import BusyError, CorruptDataError, NotMaterializedError
 from featurestore.files import exclusive
 from featurestore.offline import delta
-from featurestore.preparation import Quarantine
+from featurestore.preparation import ProjectTables, Quarantine
 from featurestore.preparation.ledger import Ledger
 from tests.preparation.children import start
-from tests.preparation.sales import AT, buyer_days, prepared, project, published, report, sales
+from tests.preparation.sales import AT, buyer_days, prepared, project, published, raw_sales, report, sales
 
 POINTS = ["prepare.quarantine_written", "prepare.ledger_written", "prepare.before_commit", "prepare.committed"]
 DAY1 = f"1,ann,2,{AT}\n2,bob,-3,{AT}\n3,test,1,{AT}\n"
@@ -147,11 +147,17 @@ def test_the_ledger_says_what_was_read_and_what_became_of_it(tmp_path: Path) -> 
     config = project(tmp_path, day1=DAY1)
     done = prepared(config, sales, buyer_days)
     (entry,) = Ledger(config.ledger).current("sales", 1)
-    assert (entry.run_id, entry.number, entry.mode, entry.code_hash) == (done.run_id, 1, "overwrite", sales.code_hash)
+    assert (entry.run_id, entry.number, entry.mode, entry.code_hash) == (
+        done.run_id,
+        1,
+        "overwrite",
+        ProjectTables((sales,), (raw_sales,)).code_hash(sales),
+    )
     assert [(file.path, file.rows) for file in entry.files] == [("data/raw/day1.csv", 3)]
     assert entry.fates == done.tables[0].fates
     (derived,) = Ledger(config.ledger).current("buyer_days", 1)
-    assert (derived.inputs, derived.files) == ({"sales": 0}, ())
+    assert (list(derived.inputs), derived.files, derived.key) == (["sales"], (), ("buyer", "day_end"))
+    assert derived.inputs["sales"].endswith("@0")
 
 
 def test_the_report_as_json_reconciles(tmp_path: Path) -> None:

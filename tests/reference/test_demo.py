@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from featurestore.cli.app import app
-from featurestore.cli.demo import show
+from featurestore.cli.demo import _text, show
 from featurestore.core.errors import InvalidInputError, SourceError, StoreError
 from featurestore.reference import copy_project, generate_raw, run_demo
 from featurestore.reference.child import serving
@@ -166,6 +166,29 @@ def test_a_person_is_shown_counts_reasons_the_training_set_the_model_and_both_va
     country = report.lookups[0].historical["customer_profile__country"]
     assert f"{country} {country}" in words
     assert all(stage.name in words for stage in report.stages)
+
+
+def test_at_80_columns_no_name_is_cut_and_sentences_break_between_words(
+    report: DemoReport, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    show(report)
+    shown = capsys.readouterr().err
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    firsts = [line.split()[0] for line in lines if line.strip()]
+    assert set(report.training_head.columns) <= set(firsts)
+    assert {name for pair in (report.lookups[0], report.lookups[-1]) for name in pair.historical} <= set(firsts)
+    words = " ".join(shown.split())
+    assert "a row can have more than one reason" in words
+    assert report.model is not None
+    between = report.training_rows - report.model.train_rows - report.model.test_rows
+    assert f"{between:,} rows in between are left out: their 30 days were not over at the time of the first rows judged" in words
+    assert f"customer_id {report.training_head['customer_id'][0]} " in words  # a name, so without a separator of thousands
+
+
+def test_quantities_have_separators_whether_whole_or_not() -> None:
+    assert [_text(value) for value in (1234, 1234.5, True, None, -1_000_000)] == ["1,234", "1,234.50", "True", "null", "-1,000,000"]
 
 
 def test_the_command_prints_one_json_object_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

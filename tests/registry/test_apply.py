@@ -20,7 +20,7 @@ from featurestore.files import exclusive
 from featurestore.files.kill import VARIABLE
 from featurestore.registry import load_catalog, load_config
 from featurestore.registry.apply import apply_changes, plan_changes
-from featurestore.registry.changes import Change, FieldChange
+from featurestore.registry.changes import Change, FieldChange, compare
 from featurestore.registry.definitions import quiet_feast
 from tests.registry.conftest import compiled
 from tests.registry.test_compile import SPEND, TABLE
@@ -83,7 +83,7 @@ def test_changed_fields_are_named_with_both_values(shop: Shop) -> None:
             "changed",
             "feature service",
             "scoring",
-            (FieldChange("view spend", "spend: total, orders", "spend: total, name"),),
+            (FieldChange("view spend", "spend:total, spend:orders", "spend:total, spend:name"),),
         ),
         Change(
             "changed",
@@ -102,6 +102,34 @@ def test_changed_fields_are_named_with_both_values(shop: Shop) -> None:
     assert plan(config) == expected
     assert apply(config) == expected
     assert plan(config) == ()
+
+
+def test_a_service_whose_features_only_change_their_types_is_written_but_not_told(shop: Shop) -> None:
+    apply(shop(SPEND + SERVICE))
+    config = shop(SPEND.replace("dtype=Int32", "dtype=Int64") + SERVICE)
+    expected = (Change("changed", "feature view", "spend", (FieldChange("feature orders", "INT32", "INT64"),)),)
+    assert plan(config) == expected
+    assert apply(config) == expected
+    assert plan(config) == ()
+    (projection,) = open_with_feast(config).get_feature_service("scoring").feature_view_projections
+    assert {str(field.dtype) for field in projection.features} == {"Float64", "Int64"}
+
+
+def test_a_changed_service_is_told_by_the_names_it_takes(shop: Shop) -> None:
+    apply(shop(SPEND + SERVICE))
+    config = shop(SPEND + SERVICE.replace("[spend]", '[spend[["total"]].with_name("s")], tags={"a": "b"}'))
+    (change,) = plan(config)
+    assert change.fields == (
+        FieldChange("view spend", "spend:total, spend:orders", ""),
+        FieldChange("view s", "", "spend:total"),
+        FieldChange("tag a", "", "b"),
+    )
+
+
+def test_a_long_list_is_told_by_what_differs() -> None:
+    many = tuple(f"spend:feature_{n}" for n in range(50))
+    (change,) = compare("feature service", {"s": {"view spend": many}}, {"s": {"view spend": (*many[:-1], "spend:new")}})
+    assert change.fields == (FieldChange("view spend", "…, spend:feature_49", "…, spend:new"),)
 
 
 def test_what_is_gone_is_deleted(shop: Shop) -> None:

@@ -79,7 +79,8 @@ def packed(of: View, rows: Sequence[Row]) -> tuple[list[bytes], list[bytes]]:
     keys = [column_from_python([key[i] for key, _, _ in rows], of.join_keys[i].dtype, "key") for i in range(len(of.join_keys))]
     columns = [column_from_python([values.get(f.name) for _, _, values in rows], f.dtype, f.name) for f in of.features]
     event_us = np.array([event for _, event, _ in rows], dtype=np.int64)
-    return encode_keys(keys), RowCodec(of).encode(columns, event_us, None)
+    stored = encode_keys(keys)
+    return stored, RowCodec(of).encode(stored, columns, event_us, None)
 
 
 SERVED: dict[str, list[Row]] = {

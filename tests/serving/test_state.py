@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from featurestore.core.catalog import Catalog
+from featurestore.core.catalog import Catalog, Field
 from featurestore.core.clock import fixed_clock
 from featurestore.core.errors import CorruptDataError, NotMaterializedError, UnknownNameError
 from featurestore.core.types import ValueType
-from featurestore.serving.state import ServingState
+from featurestore.registry.catalog_file import load
+from featurestore.serving.state import Project, ServingState
 from featurestore.wire.values import column_from_python, column_to_python
-from tests.serving.project import CATALOG, NOW, Shop
+from tests.serving.project import CATALOG, NOW, SPEND, Shop
 
 SMALLER = Catalog(CATALOG.project, CATALOG.entities, CATALOG.views, services=())
 ONE = {"customer_id": column_from_python([1], ValueType.INT64, "customer_id")}
@@ -41,6 +45,69 @@ def test_a_new_catalog_is_followed(shop: Shop) -> None:
     shop.apply(SMALLER)
     with pytest.raises(UnknownNameError, match="scoring"):
         state.current().plans.plan("scoring", False)
+
+
+def test_a_catalog_replaced_while_it_is_read_is_read_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    replacements = [CATALOG, SMALLER]
+
+    def load_then_replace(path: Path) -> Catalog:
+        loaded = load(path)
+        if replacements:
+            shop.apply(replacements.pop(0))
+        return loaded
+
+    monkeypatch.setattr("featurestore.serving.state.load", load_then_replace)
+    state = ServingState(shop.config, fixed_clock(NOW))
+    for _ in range(2):
+        state.current()
+    with pytest.raises(UnknownNameError, match="scoring"):
+        state.current().plans.plan("scoring", False)
+
+
+def test_while_a_new_catalog_is_read_nobody_answers_from_the_old(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slow_load(path: Path) -> Catalog:
+        reading.set()
+        go_on.wait(20)
+        return load(path)
+
+    state = ServingState(shop.config, fixed_clock(NOW))
+    old = state.current()
+    shop.apply(SMALLER)
+    monkeypatch.setattr("featurestore.serving.state.load", slow_load)
+    with ThreadPoolExecutor(4) as threads:
+        first = threads.submit(state.current)
+        assert reading.wait(20)
+        others = [threads.submit(state.current) for _ in range(3)]
+        done, _ = wait(others, timeout=0.1)
+        assert not done
+        go_on.set()
+        answers = [future.result(20) for future in (first, *others)]
+    assert all(answer is answers[0] for answer in answers)
+    assert answers[0] is not old
+
+
+def test_a_lookup_overtaken_by_a_new_catalog_and_generation_is_answered_from_them(shop: Shop) -> None:
+    state = ServingState(shop.config, fixed_clock(NOW))
+    wider = replace(SPEND, features=(*SPEND.features, Field("more", ValueType.INT64)))
+    catalog = replace(CATALOG, views=(wider,), services=())
+    tried: list[Project] = []
+
+    def lookup(project: Project) -> list[float]:
+        if not tried:
+            shop.apply(catalog)
+            shop.publish({"spend": [((1,), NOW, {"total": 7.0})]}, catalog)
+        tried.append(project)
+        selection = project.plans.plan(("spend:total",), False).selection
+        return column_to_python(project.lookup.read(selection, ONE).columns[0])
+
+    assert state.answer(lookup) == [7.0]
+    assert len(tried) == 2
+    shop.publish({"spend": [((1,), NOW, {"total": 8.0})]}, CATALOG)
+    with pytest.raises(NotMaterializedError):
+        state.answer(lookup)
+    assert len(tried) == 3
 
 
 def test_a_new_generation_is_followed(shop: Shop) -> None:

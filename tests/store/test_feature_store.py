@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 import featurestore
 from featurestore.core.errors import InvalidInputError, UnknownNameError
-from tests.shop import write_shop
+from tests.shop import FEATURES, write_shop
 
 NOON = datetime(2026, 1, 3, tzinfo=UTC)
 
@@ -50,3 +51,16 @@ def test_a_service_object_that_is_not_the_applied_one_is_refused(store: features
 def test_features_of_another_kind_are_refused(store: featurestore.FeatureStore, features: Any) -> None:
     with pytest.raises(InvalidInputError, match="features is"):
         store.get_online_features(features, [{"buyer": "ann"}])
+
+
+def test_a_view_that_comes_back_does_not_bring_its_old_rows(tmp_path: Path) -> None:
+    project = write_shop(tmp_path / "shop")
+    store = featurestore.FeatureStore(project, as_of=NOON)
+    store.apply()
+    store.prepare()
+    store.materialize(datetime(2026, 1, 1), NOON)
+    (project / "features.py").write_text(FEATURES.replace("buyer_day", "buyer_day_two").replace("buyer_day_twos", "buyer_days"))
+    store.apply()
+    (project / "features.py").write_text(FEATURES)
+    store.apply()
+    assert store.get_online_features(["buyer_day:spend"], [{"buyer": "ann"}]).statuses()["spend"] == ["NOT_FOUND"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,10 @@ def test_sql_that_cannot_be_run_is_told_with_its_cause(project: tuple[Path, Cata
         ("selekt 1", r"the entity query failed: .*selekt"),
         ("select * from 'nowhere.parquet'", r"nowhere.parquet"),
         ("select * from local", r"local"),
-        ("create table t (a int)", r"no timestamp column among Count"),
-        ("", r"gives no rows; write it as a SELECT"),
+        ("create table t (a int)", r"is 1 SQL statements or one that is no query; write it as one SELECT"),
+        ("select 1; select 2", r"is 2 SQL statements"),
+        ("", r"is 0 SQL statements"),
+        ("select 1 as driver, 2 as driver", r"more than one column 'driver'"),
     ]:
         with pytest.raises(InvalidInputError, match=message):
             get_historical_features(*project, ALL, sql)
@@ -150,13 +153,69 @@ def test_sql_that_cannot_be_run_is_told_with_its_cause(project: tuple[Path, Cata
         get_historical_features(*project, ALL, "select * from unprepared")
 
 
+def test_an_entity_query_cannot_write(project: tuple[Path, Catalog]) -> None:
+    root, catalog = project
+    for sql in (f"copy (select 1 as driver) to '{root}/out.csv'", f"select 1; copy (select 1) to '{root}/out.csv'"):
+        with pytest.raises(InvalidInputError, match=r"write it as one SELECT"):
+            get_historical_features(root, catalog, ALL, sql)
+    assert not (root / "out.csv").exists()
+
+
+def _write_cell(frame: pd.DataFrame) -> None:
+    frame.iat[0, 0] = 99
+    frame.loc[3, "weight"] = 99.0
+
+
+def _rename(frame: pd.DataFrame) -> None:
+    frame.index.name = "other"
+    frame.columns = pd.Index([f"{name}_2" for name in frame.columns])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame.sort_values("driver", inplace=True),
+        lambda frame: frame.drop(7, inplace=True),
+        lambda frame: frame.drop(columns="label", inplace=True),
+        _write_cell,
+        _rename,
+    ],
+)
+def test_a_pandas_frame_that_changes_after_the_call_changes_no_training_set(
+    project: tuple[Path, Catalog], change: Callable[[pd.DataFrame], None]
+) -> None:
+    entities = entities_pandas()
+    job = get_historical_features(*project, ["stats:rate"], entities)
+    expected, table = job.to_df(), job.to_arrow().to_pydict()
+    change(entities)
+    pd.testing.assert_frame_equal(job.to_df(), expected)
+    pd.testing.assert_frame_equal(expected[list(entities_pandas().columns)], entities_pandas())
+    assert job.to_arrow().to_pydict() == table
+    assert job.to_polars()["driver"].to_list() == [2, 1, 3]
+    change(job.to_df())  # nor does a change to what was handed out
+    pd.testing.assert_frame_equal(job.to_df(), expected)
+
+
+def test_a_polars_frame_that_changes_after_the_call_changes_no_training_set(project: tuple[Path, Catalog]) -> None:
+    entities = pl.DataFrame({"driver": [2, 1], "event_timestamp": [NOON, NOON], "x": [1, 2]})
+    job = get_historical_features(*project, ["stats:rate"], entities)
+    entities[0, "driver"] = 9
+    entities.drop_in_place("x")
+    for columns in (job.to_polars().to_dict(as_series=False), job.to_arrow().to_pydict()):
+        assert columns == {"driver": [2, 1], "event_timestamp": [NOON, NOON], "x": [1, 2], "rate": [None, 0.5]}
+
+
 def test_the_only_timestamp_column_is_taken_for_the_time(project: tuple[Path, Catalog]) -> None:
     entities = pl.DataFrame({"driver": [1], "day": ["x"], "when": [NOON]})
     assert get_historical_features(*project, ["stats:rate"], entities).to_polars()["rate"].to_list() == [0.5]
     for frame, message in [
         (entities.with_columns(other=pl.col("when")), r"has the timestamps when, other; name the one that counts event_timestamp"),
         (entities.drop("when"), r"no timestamp column among driver \(int64\), day"),
-        (entities.with_columns(event_timestamp=pl.lit("2024-05-01")), r"'event_timestamp' is .*string.*, not a timestamp"),
+        (
+            entities.with_columns(event_timestamp=pl.lit("2024-05-01")),
+            r"'event_timestamp' is .*string.*, not a timestamp; .*pd\.to_datetime in pandas.*\.str\.to_datetime\(\)",
+        ),
+        (pl.DataFrame(), r"the entity rows have no columns; give each row its join keys, and its time in event_timestamp"),
     ]:
         with pytest.raises(InvalidInputError, match=message):
             get_historical_features(*project, ["stats:rate"], frame)
@@ -167,6 +226,16 @@ def test_what_is_no_frame_is_refused(project: tuple[Path, Catalog]) -> None:
         ([{"driver": 1}], r"entity_df is a list; give a pandas or Polars DataFrame"),
         (pd.DataFrame({0: [1]}), r"column named 0, which is no text"),
         (pd.DataFrame({"driver": [1, "a"]}), r"entity_df cannot be read"),
+        (pd.DataFrame({"driver": [2**70]}), r"entity_df cannot be read"),
+        (pd.DataFrame({"driver": pd.arrays.SparseArray([1, 0])}), r"entity_df cannot be read: Sparse"),
+        (pd.DataFrame([[1, 2]], columns=["driver", "driver"]), r"more than one column 'driver'; give each column its own name"),
+        (pa.table([[1], [2]], names=["driver", "driver"]), r"more than one column 'driver'"),
+        (
+            pl.DataFrame({"driver": [1], "wide": pl.Series([1], dtype=pl.Int128)}),
+            r"no type for: wide \(Int128\); cast or drop them before the call",
+        ),
+        (pl.DataFrame({"driver": [1], "thing": pl.Series([object()], dtype=pl.Object)}), r"no type for: thing \(Object\)"),
+        (pl.LazyFrame({"driver": [1]}).select("nothing"), r"lazy entity_df cannot be collected: .*nothing"),
     ]:
         with pytest.raises(InvalidInputError, match=message):
             get_historical_features(*project, ALL, entities)
@@ -174,6 +243,24 @@ def test_what_is_no_frame_is_refused(project: tuple[Path, Catalog]) -> None:
         get_historical_features(*project, ["stat:rate"], entities_pandas())
     with pytest.raises(UnknownNameError, match=r"did you mean rate"):
         get_historical_features(*project, ["stats:rat"], entities_pandas())
+
+
+def test_times_and_keys_in_a_pandas_index_are_told(project: tuple[Path, Catalog]) -> None:
+    entities = entities_pandas()
+    for frame, what in [
+        (entities.set_index("event_timestamp"), "'event_timestamp'"),
+        (entities.set_index("driver"), "'driver'"),
+        (entities.set_index(["driver", "label"]), "'driver'"),
+        (entities.set_index("event_timestamp").rename_axis(None), "times"),
+    ]:
+        with pytest.raises(
+            InvalidInputError, match=rf"entity_df has {what} in its index, and an index is no column; use reset_index"
+        ):
+            get_historical_features(*project, ["stats:rate"], frame)
+        mended = get_historical_features(*project, ["stats:rate"], frame.reset_index()).to_df()
+        assert mended["rate"].isna().tolist() == [True, False, True]
+    unrelated = entities.set_index(pd.DatetimeIndex(entities["event_timestamp"]))
+    assert get_historical_features(*project, ["stats:rate"], unrelated).to_df()["rate"].iloc[1] == 0.5
 
 
 def test_full_names_keep_apart_what_would_collide(project: tuple[Path, Catalog]) -> None:
@@ -188,7 +275,7 @@ def test_values_created_after_the_row_are_counted_or_left_out(project: tuple[Pat
     entities = pl.DataFrame({"driver": [1, 2], "event_timestamp": [NOON, NOON]})
     job = get_historical_features(*project, ["stats:small"], entities)
     assert job.to_polars()["small"].to_list() == [3, None]
-    assert [(part.view, part.rows, part.created_later) for part in job.leakage] == [("stats", 2, 1)]
+    assert [(part.view, part.names, part.rows, part.created_later) for part in job.leakage] == [("stats", ("small",), 2, 1)]
     known = get_historical_features(*project, ["stats:small"], entities, filter_by_created_timestamp=True)
     assert known.to_polars()["small"].to_list() == [None, None]
     assert [(part.rows, part.created_later) for part in known.leakage] == [(1, 0)]

@@ -54,7 +54,6 @@ def test_request_of_another_client() -> None:
     message.request_context["amount"].val.add(double_val=1)
     request = wire.parse_online_request(message.SerializeToString())
     assert request.features == ()
-    assert request.request_context == ("amount",)
     assert request.include_feature_view_version_metadata
     assert column_to_python(request.entities["id"].column(V.INT64, "id", nullable=True)) == [7, None]
     with pytest.raises(InvalidInputError, match="id is null in row 1"):
