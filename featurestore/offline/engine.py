@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,20 +23,55 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 @contextmanager
 def connected() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A private in-memory database for the block. What exceeds memory spills to the system's temporary folder."""
-    connection = connect()
+    """A private in-memory database for the block, for SQL that is not ours. What exceeds memory spills to the system's temporary folder."""
+    connection = _opened()
     try:
         yield connection
     finally:
         connection.close()
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """As `connected`, for a connection that outlives the function: its caller closes it."""
+def session() -> duckdb.DuckDBPyConnection:
+    """A connection to the process's one in-memory database, with temporary tables of its own; its caller closes it.
+
+    Opening and closing a whole database for each query took 0.05 s, a tenth of a join of 100,000 rows.
+    """
+    with _shared.lock:
+        if _shared.database is None:
+            _shared.database = _opened()
+        connection = _shared.database.cursor()
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+class _Shared:
+    """The process's database, opened when it is first needed. Its threads do not survive a fork, so a child opens its own."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        self.lock = threading.Lock()
+        self.database: duckdb.DuckDBPyConnection | None = None
+
+
+def _opened() -> duckdb.DuckDBPyConnection:
     spill = Path(tempfile.gettempdir()) / f"featurestore-{os.getuid()}-{os.getpid()}"  # made by DuckDB only when it spills
     connection = duckdb.connect(config={**_CONFIG, "temp_directory": str(spill)})
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+_inherited: list[duckdb.DuckDBPyConnection | None] = []
+
+
+def _after_fork() -> None:
+    _inherited.append(_shared.database)  # closing it here would wait for threads that are not there
+    _shared.begin()
+
+
+_shared = _Shared()
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def quoted(name: str) -> str:

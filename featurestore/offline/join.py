@@ -1,10 +1,14 @@
 """The point-in-time join: for each entity row and view, the features as they were known at the row's own time.
 
-Keys and times are matched first, by DuckDB's ASOF join on narrow tables; the features of the rows that were found are read afterwards.
+Keys and times are matched first, on narrow tables: by binary search where the key is one integer, else by DuckDB's ASOF join. The
+features of the rows that were found are read afterwards.
 """
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +18,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from featurestore.core.catalog import Field
 from featurestore.core.errors import InvalidInputError
 from featurestore.core.selection import Selection, ViewSelection
 from featurestore.offline import entities as entity_rows
 from featurestore.offline.conform import conform, whole
-from featurestore.offline.engine import connected, reading
+from featurestore.offline.engine import reading, session
 from featurestore.offline.scan import open_scan
+from featurestore.offline.search import search, searchable
 from featurestore.offline.ties import Rows, winners
 
 _BEFORE_ALL = -(2**63)
+
+SPARSE = 8
+"""Source rows an entity row from which on the source is first limited to the keys asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,7 @@ def join(
     }
     columns: list[pa.Array] = [None] * len(selection.names)
     leakage = []
-    with connected() as connection:
+    with closing(session()) as connection:
         for part in selection.views:
             found, late = _join_view(
                 connection, times, [keys[name] for name in part.key_names], part, root, filter_by_created_timestamp
@@ -114,14 +123,16 @@ def _join_view(
     rows = Rows(scan, view.join_keys, [f.name for f in view.features], scan.within(*_bounds(times, view.ttl)))
     _register(connection, times, keys, rows.key_columns)
     with reading(scan.label):
-        on = _match(connection, rows, view.ttl, only_known and source.created_timestamp_column is not None)
-        query = winners(connection, rows, [f.name for f in part.features], ["row"], on)
+        on, unique = _match(connection, rows, view.ttl, only_known and source.created_timestamp_column is not None)
+        query = winners(connection, rows, [f.name for f in part.features], ["row"], on, unique=unique)
         found = connection.sql(query).to_arrow_table()
     order = _places(found["row"].to_numpy(), len(times))
-    values = [
-        conform(whole(found[f"f{i}"]), field.dtype, f"view {view.name}: feature {field.name}").take(order)
-        for i, field in enumerate(part.features)
-    ]
+
+    def placed(column: int, field: Field) -> pa.Array:
+        return conform(whole(found[f"f{column}"]), field.dtype, f"view {view.name}: feature {field.name}").take(order)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Arrow gathers a column on one core
+        values = list(pool.map(placed, range(len(part.features)), part.features))
     return values, None if source.created_timestamp_column is None else _leakage(found, times)
 
 
@@ -143,19 +154,29 @@ def _register(connection: duckdb.DuckDBPyConnection, times: pa.Array, keys: list
     connection.unregister("given")
 
 
-def _match(connection: duckdb.DuckDBPyConnection, rows: Rows, ttl: int | None, only_known: bool) -> list[str]:
-    """Fill `picks` (row, keys, t, and c if `only_known`) with what identifies each entity row's source rows; gives these columns."""
+def _match(connection: duckdb.DuckDBPyConnection, rows: Rows, ttl: int | None, only_known: bool) -> tuple[list[str], bool]:
+    """Fill `picks` (row, keys, t, and c if `only_known`) with what identifies each entity row's source rows.
+
+    Gives these columns, and whether it is known that they identify one source row each; if not, there is the table `narrow`.
+    """
     keys = rows.key_columns
     same, carried = " AND ".join(f"w.{k} = n.{k}" for k in keys), ", ".join(f"w.{k}" for k in keys)
     # Times may lie at both ends of 64 bits, so their distance needs more.
     young = "true" if ttl is None else f"asked::HUGEINT - t <= {ttl}::HUGEINT"
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE narrow AS SELECT * FROM ({rows.narrow()}) SEMI JOIN wanted USING ({', '.join(keys)})"
-    )
+    # To leave out keys that nobody asks for pays only where they are most of the source.
+    size, asked = (connection.execute(f"SELECT count(*) FROM {of}").fetchall()[0][0] for of in (rows.scan.relation, "wanted"))
+    limited = f"SEMI JOIN wanted USING ({', '.join(keys)})" if size > SPARSE * asked else ""
+    narrow = f"SELECT * FROM ({rows.narrow()}) {limited}"
+    searched = search(connection, rows, narrow, ttl) if not only_known and searchable(rows, size) else None
+    if searched:
+        return [*keys, "t"], True
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE narrow AS {narrow}")
+    if searched is not None:
+        return [*keys, "t"], False
     if not only_known:
         nearest = f"SELECT w.row, {carried}, n.t, w.t AS asked FROM wanted w ASOF JOIN narrow n ON {same} AND w.t >= n.t"
         connection.execute(f"CREATE OR REPLACE TEMP TABLE picks AS SELECT * EXCLUDE asked FROM ({nearest}) WHERE {young}")
-        return [*keys, "t"]
+        return [*keys, "t"], False
     # A row is visible from u, the later of its two times. The greatest event time among the rows visible at u is a running maximum, so
     # one ASOF join on u finds the event time; a second one finds, among the rows of that event time, the latest creation by then.
     connection.execute(
@@ -167,7 +188,7 @@ def _match(connection: duckdb.DuckDBPyConnection, rows: Rows, ttl: int | None, o
         f"CREATE OR REPLACE TEMP TABLE picks AS SELECT w.row, {carried}, w.t, n.c FROM (SELECT * FROM ({nearest}) WHERE {young}) w "
         f"ASOF JOIN (SELECT * FROM narrow WHERE c IS NOT NULL) n ON {same} AND w.t = n.t AND w.asked >= n.c"
     )
-    return [*keys, "t", "c"]
+    return [*keys, "t", "c"], False
 
 
 def _places(rows: NDArray[np.int64], count: int) -> pa.Array:

@@ -13,7 +13,7 @@ from featurestore.core.catalog import Field, Source, View
 from featurestore.core.errors import InvalidInputError, SourceError
 from featurestore.core.types import ValueType
 from featurestore.offline.conform import conform
-from featurestore.offline.engine import connect, reading
+from featurestore.offline.engine import reading, session
 from featurestore.offline.scan import INTEGERS, TIMESTAMPS, Scan, open_scan
 from featurestore.offline.ties import Rows, winners
 
@@ -64,7 +64,7 @@ def latest_rows(source: Source, view: View, start_us: int | None, end_us: int, r
     def typed(features: list[pa.Array]) -> list[pa.Array]:
         return [conform(values, dtype, label) for values, dtype, label in zip(features, types, labels, strict=True)]
 
-    connection = connect()
+    connection = session()
     try:
         scan = open_scan(connection, source, root)
         return _latest(connection, scan, view.join_keys, names, start_us, end_us, typed)
@@ -80,7 +80,7 @@ def latest_columns(
 
     Give all of the view's features in its order, else ties can be decided in another way than in `latest_rows`.
     """
-    connection = connect()
+    connection = session()
     try:
         scan = open_scan(connection, source, root)
         keys = [Field(name, _key_type(scan, name)) for name in join_keys]

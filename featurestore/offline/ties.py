@@ -57,20 +57,21 @@ class Rows:
 
 
 def winners(
-    connection: duckdb.DuckDBPyConnection, rows: Rows, wanted: Sequence[str], carry: Sequence[str], on: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    rows: Rows,
+    wanted: Sequence[str],
+    carry: Sequence[str],
+    on: Sequence[str],
+    *,
+    unique: bool = False,
 ) -> str:
     """The query that gives, for each row of the table `picks`, the one source row that wins: `carry` of picks, c, and f0.. for `wanted`.
 
     Expects the tables `narrow` (what `rows.narrow()` gives, or as much of it as can match) and `picks`, which is matched to the
-    source's rows by the columns `on`. Makes the table `ties`.
+    source's rows by the columns `on`. Makes the table `ties`. Where it is known that no rows are tied, `unique`, it needs no `narrow`.
     """
     columns = ", ".join(on)
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE ties AS SELECT {columns} FROM narrow SEMI JOIN picks USING ({columns}) "
-        f"GROUP BY {columns} HAVING count(*) > 1"
-    )
-    (count,) = connection.execute("SELECT count(*) FROM ties").fetchall()[0]
-
+    count = 0 if unique else _find_ties(connection, columns)
     places = {name: i for i, name in enumerate(rows.features)}
     output = ", ".join(
         [*(f"picks.{name}" for name in carry), "s.c AS c", *(f"s.v{places[name]} AS f{i}" for i, name in enumerate(wanted))]
@@ -87,6 +88,15 @@ def winners(
         f"SELECT {output} FROM (SELECT * FROM ({wide}) SEMI JOIN ties USING ({columns}) QUALIFY {place} = 1) s "
         f"JOIN picks USING ({columns})"
     )
+
+
+def _find_ties(connection: duckdb.DuckDBPyConnection, columns: str) -> int:
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE ties AS SELECT {columns} FROM narrow SEMI JOIN picks USING ({columns}) "
+        f"GROUP BY {columns} HAVING count(*) > 1"
+    )
+    (count,) = connection.execute("SELECT count(*) FROM ties").fetchall()[0]
+    return int(count)
 
 
 def _descending(column: str, kind: str) -> list[str]:
