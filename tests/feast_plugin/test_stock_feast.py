@@ -30,15 +30,7 @@ from featurestore.registry.apply import apply_changes
 from featurestore.registry.compile import compile_project
 from featurestore.registry.definitions import load_definitions, quiet_feast
 from featurestore.wire.python import column_from_python, column_to_python
-
-YAML = """
-project: shop
-provider: local
-registry: data/registry.db
-offline_store: {type: featurestore.feast_plugin.DeltaOfflineStore}
-online_store: {type: featurestore.feast_plugin.LmdbOnlineStore, path: data/online}
-entity_key_serialization_version: 3
-"""
+from tests.shop import CONFIGURATION as YAML
 
 FEATURES = """
 from datetime import timedelta

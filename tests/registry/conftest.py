@@ -15,15 +15,7 @@ from featurestore.core.config import ProjectConfig
 from featurestore.registry import load_config
 from featurestore.registry.compile import compile_project
 from featurestore.registry.definitions import Definitions, load_definitions
-
-YAML = """
-project: shop
-provider: local
-registry: data/registry.db
-offline_store: {type: featurestore.feast_plugin.DeltaOfflineStore}
-online_store: {type: featurestore.feast_plugin.LmdbOnlineStore, path: data/online}
-entity_key_serialization_version: 3
-"""
+from tests.shop import CONFIGURATION as YAML
 
 HEAD = """
 from datetime import timedelta
