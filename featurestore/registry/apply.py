@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from feast.repo_contents import RepoContents
 from featurestore.core.catalog import Catalog
 from featurestore.core.config import ProjectConfig
 from featurestore.core.errors import CorruptDataError, NotMaterializedError, StoreError
-from featurestore.files import exclusive, kill_point, sync_folder
+from featurestore.files import exclusive, kill_point, write_whole
 from featurestore.registry import catalog_file
 from featurestore.registry.changes import Change, compare, compare_catalogs, merge
 from featurestore.registry.schemas import feast_refusals
@@ -164,7 +163,10 @@ def _plain_value(value: Any) -> Any:
 
 
 def _write_registry(config: ProjectConfig, contents: RepoContents, changes: Sequence[Change]) -> None:
-    """Make `changes` on a copy of the registry beside it, and move the copy into its place."""
+    """Make `changes` on a copy of the registry beside it, and replace the registry by what Feast made of it.
+
+    The copy itself is never put in place: on a full disk Feast writes part of a file without a word.
+    """
     copy = config.registry.with_name(f".{config.registry.name}.new")
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -172,19 +174,21 @@ def _write_registry(config: ProjectConfig, contents: RepoContents, changes: Sequ
         if config.registry.exists():
             shutil.copyfile(config.registry, copy)
         with feast_refusals():
-            _write_changes(copy, config.project, contents, changes)
-        kill_point("apply.registry_written")
-        os.replace(copy, config.registry)
-        sync_folder(config.registry.parent)
+            message = _write_changes(copy, config.project, contents, changes)
     except OSError as error:
-        raise StoreError(
-            f"cannot write {config.registry}: {error.strerror or error}", "free space or rights there, then run again"
-        ) from error
+        raise _unwritten(config.registry, error) from error
     finally:
         copy.unlink(missing_ok=True)
+    kill_point("apply.registry_written")
+    write_whole(config.registry, message.SerializeToString())
 
 
-def _write_changes(path: Path, project: str, contents: RepoContents, changes: Sequence[Change]) -> None:
+def _unwritten(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"cannot write {path}: {error.strerror or error}", "free space or rights there, then run again")
+
+
+def _write_changes(path: Path, project: str, contents: RepoContents, changes: Sequence[Change]) -> Any:
+    """Make `changes` in the registry file at `path`; gives the registry's message as it is then."""
     registry = Registry(project, RegistryConfig(registry_type="file", path=str(path)), None)
     for kind in _KINDS:
         for change in changes:
@@ -199,7 +203,11 @@ def _write_changes(path: Path, project: str, contents: RepoContents, changes: Se
                 _settle(registry.cached_registry_proto, kind, item, project)
     # Feast keeps one entity for all views without entities, in every project.
     registry.apply_entity(next(entity for entity in contents.entities if entity.name == DUMMY_ENTITY_NAME), project, commit=False)
-    registry.commit()
+    try:
+        registry.commit()
+    except OSError as error:
+        raise _unwritten(path, error) from error
+    return registry.cached_registry_proto
 
 
 def _settle(message: Any, kind: _Kind, item: Any, project: str) -> None:

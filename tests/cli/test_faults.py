@@ -268,3 +268,21 @@ def test_a_disk_that_is_full(command: list[str], limit: int, shop: Path) -> None
     after = stored(shop)
     assert {path: after.get(path) for path in before} == before
     succeed(*command, "-c", shop)
+
+
+@pytest.mark.parametrize("limit", [100, 2000])
+def test_a_disk_that_is_full_at_the_first_apply(limit: int, tmp_path: Path) -> None:
+    """There is no registry to copy yet, and Feast's own writing of one would end half way without an error."""
+    project = write_shop(tmp_path / "shop")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(limit), "apply", "-c", str(project)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+    )
+    (line,) = [line for line in done.stderr.splitlines() if line.strip()]
+    assert done.returncode == 1
+    assert "free space" in line
+    succeed("apply", "-c", project)
+    assert '"changes": []' in succeed("plan", "-c", project, "--json").stdout
